@@ -1,0 +1,100 @@
+//! The archive's books: opening them safely at the start of a run, closing them at its end.
+//!
+//! At the start the lock is taken and what an interrupted run left in its journal is completed. During the run only the
+//! journal grows. At the end the manifest and `SHA256SUMS` are written once, and the journal goes.
+
+use std::path::Path;
+
+use crate::archive::Options;
+use crate::durable;
+use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::{self, ArchiveLock, Entry, Journal, Manifest, ReadLimits, Real, SourceRecord, Sums};
+
+/// An archive open for writing.
+pub(crate) struct Ledger {
+    lock: ArchiveLock,
+    pub(crate) manifest: Manifest,
+    /// What was completed or lost of an earlier run, in words.
+    pub(crate) notes: Vec<String>,
+    changed: bool,
+}
+
+impl Ledger {
+    /// Takes the lock, completes what an earlier run left, and reads the manifest.
+    pub(crate) fn open(options: &Options) -> Result<(Ledger, Journal)> {
+        let root = &options.output;
+        durable::create_dir_all(root)?;
+        let lock = ArchiveLock::acquire(root)?;
+        let found = Manifest::read(root, &ReadLimits::default())?;
+        let changed = found.is_none();
+        let seconds = Real::new(options.chunk_seconds as f64);
+        let manifest = match found {
+            Some(manifest) => manifest,
+            None => Manifest::new(options.input.to_string_lossy(), seconds.unwrap_or_default()),
+        };
+        if !manifest.is_ours() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "this folder holds an archive of the original programs; choose another --output for new recordings",
+            )
+            .at_path(root));
+        }
+        manifest.check_writable()?;
+        let (journal, replay) = Journal::open(root)?;
+        let mut ledger = Ledger { lock, manifest, notes: Vec::new(), changed };
+        for line in &replay.damaged_lines {
+            ledger
+                .notes
+                .push(format!("line {line} of an interrupted run's journal is damaged; its source is archived anew"));
+        }
+        let journal = if replay.entries.is_empty() {
+            journal
+        } else {
+            ledger.complete(root, &replay.entries)?;
+            journal.remove()?;
+            Journal::open(root)?.0
+        };
+        Ok((ledger, journal))
+    }
+
+    /// Finishes the renames of an interrupted run and takes its sources into the manifest.
+    fn complete(&mut self, root: &Path, entries: &[Entry]) -> Result<()> {
+        let missing = manifest::recover_renames(root, entries)?;
+        for entry in entries {
+            let name = &entry.source.relative_path;
+            if entry.renames.iter().any(|r| missing.contains(&r.to)) {
+                self.notes
+                    .push(format!("{name}: an interrupted run recorded it, but its TIFFs are gone; archived anew"));
+            } else {
+                self.manifest.files.put(entry.source.clone());
+            }
+        }
+        self.changed = true;
+        self.write(root)
+    }
+
+    /// Takes this run's sources into the manifest, writes it and the sums, and removes journal and lock.
+    pub(crate) fn close(
+        mut self,
+        root: &Path,
+        journal: Journal,
+        records: Vec<SourceRecord>,
+        keep_temp: bool,
+    ) -> Result<()> {
+        self.changed |= !records.is_empty();
+        for record in records {
+            self.manifest.files.put(record);
+        }
+        if self.changed {
+            self.write(root)?;
+        }
+        journal.remove()?;
+        self.lock.release(!keep_temp)
+    }
+
+    fn write(&self, root: &Path) -> Result<()> {
+        let sum = self.manifest.write(root)?;
+        Sums::of(&self.manifest, sum).write(root)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,427 @@
+//! The encode side: plan → chunk → write → prove → record.
+//!
+//! [`run`] takes a folder (or one file) and an archive folder. Each thread of the pool drives one source at a time; the
+//! blocks of a source are encoded by whichever threads are free, so that one long recording uses all of them and so do
+//! many short ones. All threads together are `workers`; no work in hand depends on the number of sources.
+//!
+//! | file | step |
+//! |---|---|
+//! | `plan` | which files there are, and what their TIFFs will be called |
+//! | `ledger` | lock, journal and manifest at the start and the end of a run |
+//! | `resume` | what to do with a source that the archive has already |
+//! | `input`, `decoded` | opening a source: plain samples, coded audio, its own FLAC |
+//! | `job` | one source from its first byte to its proved TIFFs |
+//! | `chunk` | sample bytes → FLAC frames, hashes, preview |
+//! | `pages`, `write` | the TIFF of one chunk as it grows |
+//! | `prove` | reading it back |
+//! | `record` | syncs, journal, final names |
+
+mod chunk;
+mod decoded;
+mod input;
+mod job;
+mod ledger;
+mod pages;
+mod plan;
+mod prove;
+mod record;
+mod resume;
+mod write;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use serde_json::{Map, Value, json};
+
+use crate::durable;
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Event, Observer, Status, Summary};
+use crate::flac::Level;
+use crate::interrupt::Interrupt;
+use crate::manifest::{self, Journal, Manifest, ReadLimits, SourceRecord, TiffNames};
+use crate::preview::{self, Analyzer};
+use crate::source::Kind;
+use ledger::Ledger;
+use plan::{Candidate, Plan};
+use resume::Decision;
+
+/// What to do with a source that the archive has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Say so and leave it alone.
+    Report,
+    /// Check source and TIFFs by their checksums; leave it alone if both are as recorded, else archive it again.
+    Resume,
+    /// Archive it again.
+    Overwrite,
+}
+
+/// What to archive, where to, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A folder, searched with its sub-folders, or one file.
+    pub input: PathBuf,
+    /// The archive folder; made if it is not there.
+    pub output: PathBuf,
+    /// Goes in front of every relative path in the archive, to keep two inputs with like-named files apart.
+    pub prefix: Option<String>,
+    /// Threads in all, at least 1.
+    pub workers: usize,
+    /// Length of a full chunk in seconds, at least 1.
+    pub chunk_seconds: u64,
+    /// See [`Existing`].
+    pub existing: Existing,
+    /// Keep the folder `temp/` at the end.
+    pub keep_temp: bool,
+    /// Say what would be done, and write nothing.
+    pub dry_run: bool,
+    /// Keep the bytes of audio that nothing here decodes, without a FLAC.
+    pub attach_unknown: bool,
+    /// How hard the FLAC encoder tries.
+    pub level: Level,
+    /// How the pictures look.
+    pub preview: preview::Settings,
+    /// Write each picture as a PNG beside its TIFF too.
+    pub preview_png: bool,
+}
+
+impl Options {
+    /// The defaults: 6 h chunks, all cores.
+    pub fn new(input: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Options {
+        Options {
+            input: input.into(),
+            output: output.into(),
+            prefix: None,
+            workers: std::thread::available_parallelism().map_or(1, |n| n.get()),
+            chunk_seconds: 21_600,
+            existing: Existing::Report,
+            keep_temp: false,
+            dry_run: false,
+            attach_unknown: false,
+            level: Level::Default,
+            preview: preview::Settings::default(),
+            preview_png: false,
+        }
+    }
+}
+
+/// What all parts of a run share.
+pub(crate) struct Context<'a> {
+    pub(crate) options: &'a Options,
+    /// The archive folder.
+    pub(crate) root: PathBuf,
+    /// Where work in progress stands.
+    pub(crate) temp: PathBuf,
+    pub(crate) interrupt: Interrupt,
+    pub(crate) observer: &'a dyn Observer,
+}
+
+/// Raw bytes that all sources together read in one go, a worker.
+const BATCH_BYTES: usize = 1 << 20;
+
+impl Context<'_> {
+    /// Raw bytes that one source reads in one go while `drivers` sources are worked on.
+    pub(crate) fn batch_bytes(&self, drivers: usize) -> usize {
+        self.options.workers * BATCH_BYTES / drivers.max(1)
+    }
+
+    pub(crate) fn analyzer(&self, sample_rate: u32, channels: usize, bits: u8) -> Result<Analyzer> {
+        Analyzer::new(sample_rate, channels, bits, &self.options.preview)
+    }
+
+    pub(crate) fn advance(&self, candidate: &Candidate, bytes: u64) {
+        self.observer.on(&Event::Advanced { item: &candidate.relative, bytes });
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    ok: AtomicU64,
+    skipped: AtomicU64,
+    errors: AtomicU64,
+    source_bytes: AtomicU64,
+    archive_bytes: AtomicU64,
+}
+
+impl Tally {
+    fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    fn summary(&self) -> Summary {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Summary {
+            ok: get(&self.ok),
+            skipped: get(&self.skipped),
+            errors: get(&self.errors),
+            source_bytes: get(&self.source_bytes),
+            archive_bytes: get(&self.archive_bytes),
+        }
+    }
+}
+
+/// Archives all that `options` names.
+///
+/// What goes wrong with one source is reported to `observer`, counted in the summary, and does not stop the others.
+///
+/// # Errors
+/// Where the run as a whole cannot go on: the input is not there, the archive folder is not writable or in use by
+/// another run, its manifest is unreadable; or `Interrupted`, with all finished sources kept.
+pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Summary> {
+    if options.chunk_seconds == 0 {
+        return Err(Error::new(ErrorKind::Usage, "--chunk-seconds must be at least 1"));
+    }
+    let plan = plan::plan(&options.input, &options.output, options.prefix.as_deref())?;
+    if options.dry_run {
+        return dry_run(options, &plan, interrupt, observer);
+    }
+    let root = options.output.clone();
+    let (ledger, journal) = Ledger::open(options)?;
+    for note in &ledger.notes {
+        observer.on(&Event::Note { item: "archive", message: note });
+    }
+    let temp = root.join(manifest::TEMP_DIR);
+    clear(&temp)?;
+    let ctx = Context { options, root: root.clone(), temp: temp.clone(), interrupt: interrupt.clone(), observer };
+    let tally = Tally::default();
+    report_problems(&plan, observer, &tally);
+    let (committed, journal) = archive_all(&ctx, &plan, &ledger.manifest, journal, &tally)?;
+    ledger.close(&root, journal, committed, options.keep_temp)?;
+    interrupt.check()?;
+    Ok(tally.summary())
+}
+
+/// Empties `temp/` of what an earlier run left; what counted of it has been recovered before.
+fn clear(temp: &Path) -> Result<()> {
+    durable::create_dir_all(temp)?;
+    for entry in fs::read_dir(temp).map_err(Error::while_("listing", temp))? {
+        let path = entry.map_err(Error::while_("listing", temp))?.path();
+        let ours = path.extension().is_some_and(|e| e != "lock" && e != "jsonl");
+        if ours && path.is_file() {
+            fs::remove_file(&path).map_err(Error::while_("removing a left-over of an earlier run", &path))?;
+        }
+    }
+    Ok(())
+}
+
+fn report_problems(plan: &Plan, observer: &dyn Observer, tally: &Tally) {
+    for problem in &plan.problems {
+        let item = problem.path().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
+        observer.on(&Event::Failed { item: &item, error: problem });
+        Tally::add(&tally.errors, 1);
+    }
+}
+
+fn archive_all(
+    ctx: &Context<'_>,
+    plan: &Plan,
+    manifest: &Manifest,
+    journal: Journal,
+    tally: &Tally,
+) -> Result<(Vec<SourceRecord>, Journal)> {
+    let options = ctx.options;
+    let bases = assign_names(plan, manifest, options.attach_unknown);
+    let bytes = plan.candidates.iter().map(|c| c.size).sum();
+    ctx.observer.on(&Event::Planned { items: plan.candidates.len() as u64, bytes });
+    let done = |record: &SourceRecord, notes: &[String]| {
+        Tally::add(&tally.ok, 1);
+        Tally::add(&tally.source_bytes, record.size_bytes.unwrap_or(0));
+        for chunk in record.chunks.iter() {
+            Tally::add(&tally.archive_bytes, chunk.size_bytes.unwrap_or(0));
+        }
+        report_done(ctx.observer, record, notes);
+    };
+    let failed = |item: &str, error: &Error| {
+        if error.kind() != ErrorKind::Interrupted {
+            Tally::add(&tally.errors, 1);
+            ctx.observer.on(&Event::Failed { item, error });
+        }
+    };
+    let recorder = record::Recorder::new(&ctx.root, journal, &done, &failed);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.workers.max(1))
+        .thread_name(|i| format!("worker-{i}"))
+        .build()
+        .map_err(|e| Error::new(ErrorKind::Limit, format!("the threads could not be started: {e}")))?;
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(candidate) = plan.candidates.get(number) else { break };
+            if ctx.interrupt.is_stopped() {
+                break;
+            }
+            let drivers = options.workers.min(plan.candidates.len() - number).max(1);
+            ctx.observer.on(&Event::Started { item: &candidate.relative, bytes: candidate.size });
+            let known = manifest.files.get(&candidate.relative);
+            match archive_one(ctx, candidate, known, number, bases[number].as_deref(), drivers) {
+                Ok(One::Finished(finished)) => recorder.submit(*finished),
+                Ok(One::Skipped { message, tell }) => {
+                    Tally::add(&tally.skipped, 1);
+                    if tell {
+                        ctx.observer.on(&Event::Note { item: &candidate.relative, message: &message });
+                    }
+                    let event = Event::File {
+                        item: &candidate.relative,
+                        status: Status::Skipped,
+                        message: &message,
+                        details: Map::new(),
+                    };
+                    ctx.observer.on(&event);
+                }
+                Err(e) => failed(&candidate.relative, &e.at_path(&candidate.path)),
+            }
+            ctx.observer.on(&Event::Ended { item: &candidate.relative });
+        }
+    };
+    pool.broadcast(|_| work());
+    recorder.flush();
+    Ok(recorder.into_committed())
+}
+
+/// How one candidate came out, if not with an error.
+enum One {
+    Finished(Box<job::Finished>),
+    Skipped { message: String, tell: bool },
+}
+
+fn archive_one(
+    ctx: &Context<'_>,
+    candidate: &Candidate,
+    known: Option<&SourceRecord>,
+    number: usize,
+    base: Option<&str>,
+    drivers: usize,
+) -> Result<One> {
+    if let Some(record) = known {
+        match resume::decide(ctx, candidate, record)? {
+            Decision::Archive => {}
+            Decision::Skip(message) => return Ok(One::Skipped { message, tell: false }),
+        }
+    }
+    let Some(base) = base else {
+        // Two files of the folder share a stem, and this one was looked at already.
+        return not_audio(candidate, &input::what_is(&candidate.path)?);
+    };
+    match job::archive(ctx, candidate, number, base, drivers) {
+        Ok(finished) => Ok(One::Finished(Box::new(finished))),
+        Err(e) if e.kind() == ErrorKind::Unsupported || e.kind() == ErrorKind::Malformed => {
+            match input::what_is(&candidate.path) {
+                Ok(Kind::NotAudio(what)) => not_audio(candidate, &Kind::NotAudio(what)),
+                _ => Err(e),
+            }
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn not_audio(candidate: &Candidate, kind: &Kind) -> Result<One> {
+    match kind {
+        Kind::NotAudio(what) if !plan::claims_audio(&candidate.path) => {
+            Ok(One::Skipped { message: format!("not audio ({what}); left out"), tell: true })
+        }
+        Kind::NotAudio(what) => Err(Error::unsupported(format!(
+            "named like audio, but it is {what}; not archived. Keep it elsewhere, or give it its right name"
+        ))),
+        Kind::UnknownAudio(what) => Err(input::cannot_decode(what)),
+        _ => Err(Error::unsupported("not archived")),
+    }
+}
+
+/// The base of every candidate's TIFF names; `None` for one that is no audio and would take a name from one that is.
+fn assign_names(plan: &Plan, manifest: &Manifest, attach_unknown: bool) -> Vec<Option<String>> {
+    let mut names = TiffNames::of(manifest);
+    let mut stems = std::collections::HashMap::new();
+    for candidate in &plan.candidates {
+        *stems.entry(stem_key(&candidate.relative)).or_insert(0usize) += 1;
+    }
+    let mut bases = Vec::with_capacity(plan.candidates.len());
+    for candidate in &plan.candidates {
+        let alone = stems[&stem_key(&candidate.relative)] == 1;
+        let kind = if alone { None } else { input::what_is(&candidate.path).ok() };
+        let usable = match kind {
+            Some(Kind::NotAudio(_)) => false,
+            Some(Kind::UnknownAudio(_)) => attach_unknown,
+            _ => true,
+        };
+        let base = manifest.files.get(&candidate.relative).and_then(|record| {
+            record.chunks.first().and_then(|c| manifest::stem_of_tiff(&c.tiff_path)).map(str::to_owned)
+        });
+        bases.push(usable.then(|| base.unwrap_or_else(|| names.assign(&candidate.relative))));
+    }
+    bases
+}
+
+fn stem_key(relative: &str) -> String {
+    let (dir, name) = relative.rsplit_once('/').unwrap_or(("", relative));
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| if stem.is_empty() { name } else { stem });
+    format!("{dir}/{stem}").to_lowercase()
+}
+
+fn report_done(observer: &dyn Observer, record: &SourceRecord, notes: &[String]) {
+    for note in notes {
+        observer.on(&Event::Note { item: &record.relative_path, message: note });
+    }
+    for chunk in record.chunks.iter() {
+        let mut details = Map::new();
+        details.insert("chunk_id".into(), json!(chunk.chunk_id));
+        details.insert("source".into(), json!(record.relative_path));
+        details.insert("tiff_path".into(), json!(chunk.tiff_path));
+        details.insert("flac_sha256".into(), json!(chunk.flac_sha256));
+        details.insert("tiff_sha256".into(), json!(chunk.tiff_sha256));
+        details.insert("size_bytes".into(), json!(chunk.size_bytes));
+        let event = Event::Chunk { item: &chunk.tiff_path, status: Status::Archived, message: "", details };
+        observer.on(&event);
+    }
+    let mut details = Map::new();
+    details.insert("sha256".into(), json!(record.sha256));
+    details.insert("size_bytes".into(), json!(record.size_bytes));
+    details.insert("restore".into(), json!(record.restore));
+    details.insert("chunks".into(), json!(record.chunks.len()));
+    let tiffs: u64 = record.chunks.iter().filter_map(|c| c.size_bytes).sum();
+    details.insert("archive_bytes".into(), Value::from(tiffs));
+    observer.on(&Event::File { item: &record.relative_path, status: Status::Archived, message: "", details });
+}
+
+/// Says what a run would do with each file, and writes nothing.
+fn dry_run(options: &Options, plan: &Plan, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Summary> {
+    let tally = Tally::default();
+    report_problems(plan, observer, &tally);
+    let manifest = Manifest::read(&options.output, &ReadLimits::default())?.unwrap_or_default();
+    let bases = assign_names(plan, &manifest, options.attach_unknown);
+    for (candidate, base) in plan.candidates.iter().zip(bases) {
+        interrupt.check()?;
+        let item = candidate.relative.as_str();
+        let known = manifest.files.get(item).is_some() && options.existing != Existing::Overwrite;
+        let outcome = match input::what_is(&candidate.path) {
+            Ok(_) if known => Ok((Status::Skipped, "already in the archive".to_owned())),
+            Ok(kind @ (Kind::NotAudio(_) | Kind::UnknownAudio(_))) if !options.attach_unknown => {
+                not_audio(candidate, &kind).map(|one| match one {
+                    One::Skipped { message, .. } => (Status::Skipped, message),
+                    One::Finished(_) => (Status::Planned, String::new()),
+                })
+            }
+            Ok(kind) => {
+                let base = base.unwrap_or_default();
+                Ok((
+                    Status::Planned,
+                    format!("{} → {base}_chunk_*.tiff", input::describe(&kind, options.chunk_seconds)),
+                ))
+            }
+            Err(e) => Err(e),
+        };
+        match outcome {
+            Ok((status, message)) => {
+                let counter = if status == Status::Planned { &tally.ok } else { &tally.skipped };
+                Tally::add(counter, 1);
+                observer.on(&Event::File { item, status, message: &message, details: Map::new() });
+            }
+            Err(e) => {
+                Tally::add(&tally.errors, 1);
+                observer.on(&Event::Failed { item, error: &e.at_path(&candidate.path) });
+            }
+        }
+    }
+    Ok(tally.summary())
+}

@@ -1,0 +1,72 @@
+//! What to do with a source that the archive has already.
+//!
+//! Nothing is decided by mere existence: a resumed source is left alone only if the source file and all of its TIFFs
+//! have the checksums in the manifest.
+
+use std::fs::File;
+
+use crate::archive::plan::Candidate;
+use crate::archive::{Context, Existing};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hash;
+use crate::manifest::{Sha256Sum, SourceRecord};
+use crate::positioned::ReadAt;
+
+pub(crate) enum Decision {
+    /// Archive it (again).
+    Archive,
+    /// Leave it alone; the sentence says why.
+    Skip(String),
+}
+
+/// Decides about `candidate`, of which the manifest has `record`.
+pub(crate) fn decide(ctx: &Context<'_>, candidate: &Candidate, record: &SourceRecord) -> Result<Decision> {
+    match ctx.options.existing {
+        Existing::Overwrite => Ok(Decision::Archive),
+        Existing::Report => Err(Error::new(
+            ErrorKind::Usage,
+            "already in the archive; nothing was changed. Use --resume to check it and go on, --overwrite to archive it \
+             again, or --prefix NAME if it is another recording of the same name",
+        )
+        .at_path(&candidate.path)),
+        Existing::Resume => resume(ctx, candidate, record),
+    }
+}
+
+fn resume(ctx: &Context<'_>, candidate: &Candidate, record: &SourceRecord) -> Result<Decision> {
+    let file = File::open(&candidate.path).map_err(Error::while_("opening", &candidate.path))?;
+    let len = ReadAt::len(&file).map_err(Error::while_("looking at", &candidate.path))?;
+    let same_size = record.size_bytes.is_none_or(|recorded| recorded == len);
+    let same = same_size && {
+        let progress = |bytes| ctx.advance(candidate, bytes);
+        let sha =
+            hash::sha256_range(&file, 0, len, &ctx.interrupt, progress).map_err(|e| e.at_path(&candidate.path))?;
+        record.sha256 == Some(sha)
+    };
+    if !same {
+        return Err(Error::new(
+            ErrorKind::Changed,
+            "not the file that was archived under this name before; the archive was left as it is. Use --overwrite to \
+             replace what was archived, or --prefix NAME to keep both",
+        )
+        .at_path(&candidate.path));
+    }
+    for chunk in record.chunks.iter() {
+        if !chunk_is_whole(ctx, &chunk.tiff_path, chunk.tiff_sha256)? {
+            return Ok(Decision::Archive);
+        }
+    }
+    Ok(Decision::Skip("unchanged and verified".to_owned()))
+}
+
+fn chunk_is_whole(ctx: &Context<'_>, tiff_path: &str, sha256: Option<Sha256Sum>) -> Result<bool> {
+    let Some(expected) = sha256 else { return Ok(false) };
+    let Ok(relative) = crate::manifest::safe_relative_path(tiff_path) else { return Ok(false) };
+    let Ok(file) = File::open(ctx.root.join(relative)) else { return Ok(false) };
+    let Ok(len) = ReadAt::len(&file) else { return Ok(false) };
+    match hash::sha256_range(&file, 0, len, &ctx.interrupt, |_| ()) {
+        Ok(sha) => Ok(sha == expected),
+        Err(e) if e.kind() == ErrorKind::Interrupted => Err(e),
+        Err(_) => Ok(false),
+    }
+}

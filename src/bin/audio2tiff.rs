@@ -1,0 +1,136 @@
+//! `audio2tiff`: archives audio as TIFFs that hold a picture of the sound and the sound itself as FLAC.
+
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use audio_tiff::archive::{self, Existing, Options};
+use audio_tiff::flac::Level;
+use audio_tiff::interrupt::Interrupt;
+use audio_tiff::preview::ColorMap;
+use clap::{Parser, ValueEnum};
+use terminal::{Terminal, Verbosity};
+
+/// Archive recordings without loss: each chunk of audio becomes one TIFF with a spectrogram picture (page 0) and the
+/// audio as FLAC (page 1), and a manifest.json holds the checksums. `tiff2flac` gives everything back, byte for byte.
+#[derive(Parser)]
+#[command(name = "audio2tiff", version, after_help = EXAMPLES)]
+struct Args {
+    /// A folder with recordings (sub-folders too), or one file
+    #[arg(long, short, value_name = "PATH")]
+    input: PathBuf,
+    /// The archive folder; made if it is not there, added to if it is
+    #[arg(long, short, value_name = "DIR", default_value = "out_tiffs")]
+    output: PathBuf,
+    /// Length of a chunk; a longer recording becomes several TIFFs
+    #[arg(long, value_name = "SECONDS", default_value_t = 21_600, value_parser = clap::value_parser!(u64).range(1..))]
+    chunk_seconds: u64,
+    /// Threads in all [default: all cores]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+    /// Go on with an archive: recordings whose file and TIFFs still have their checksums are left alone
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
+    /// Archive recordings again that the archive has already
+    #[arg(long)]
+    overwrite: bool,
+    /// Put NAME/ in front of every path in the archive, to keep like-named recordings of two inputs apart
+    #[arg(long, value_name = "NAME")]
+    prefix: Option<String>,
+    /// Archive the bytes of audio that nothing here can decode (Opus, WavPack, DSD…), without FLAC and picture
+    #[arg(long)]
+    attach_unknown: bool,
+    /// How hard the FLAC encoder tries
+    #[arg(long, value_enum, default_value_t = EncoderLevel::Default)]
+    level: EncoderLevel,
+    /// Width of the pictures at most
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(64..=16384))]
+    max_image_dim: Option<u32>,
+    /// Colours of the pictures
+    #[arg(long, value_enum, default_value_t = Colors::Magma)]
+    cmap: Colors,
+    /// Write each picture as a PNG beside its TIFF too
+    #[arg(long)]
+    preview_png: bool,
+    /// Say what would be done and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Keep the folder temp/ inside the archive at the end
+    #[arg(long)]
+    keep_temp: bool,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+const EXAMPLES: &str = "Examples:
+  audio2tiff --input recordings --output archive
+  audio2tiff -i interview.wav -o archive --chunk-seconds 3600
+  audio2tiff -i recordings -o archive --resume      after an interruption, or to add what is new
+
+Exit status: 0 all archived; 1 the run could not go on; 2 wrong usage; 3 something could not be
+archived (named on stderr), all the rest was; 130 stopped by Ctrl-C, finished work kept.";
+
+#[derive(Clone, Copy, ValueEnum)]
+enum EncoderLevel {
+    /// Least time
+    Fast,
+    /// As small as `flac -5` or smaller
+    Default,
+    /// As small as `flac -8`
+    Best,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Colors {
+    Magma,
+    Viridis,
+    Inferno,
+    Plasma,
+    Gray,
+}
+
+impl Args {
+    fn options(&self) -> Options {
+        let mut options = Options::new(&self.input, &self.output);
+        options.chunk_seconds = self.chunk_seconds;
+        if let Some(workers) = self.workers {
+            options.workers = usize::from(workers);
+        }
+        options.existing = match (self.resume, self.overwrite) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Overwrite,
+            _ => Existing::Report,
+        };
+        options.prefix.clone_from(&self.prefix);
+        options.attach_unknown = self.attach_unknown;
+        options.level = match self.level {
+            EncoderLevel::Fast => Level::Fast,
+            EncoderLevel::Default => Level::Default,
+            EncoderLevel::Best => Level::Best,
+        };
+        options.preview.color_map = match self.cmap {
+            Colors::Magma => ColorMap::Magma,
+            Colors::Viridis => ColorMap::Viridis,
+            Colors::Inferno => ColorMap::Inferno,
+            Colors::Plasma => ColorMap::Plasma,
+            Colors::Gray => ColorMap::Gray,
+        };
+        if let Some(width) = self.max_image_dim {
+            options.preview.max_image_dim = width;
+        }
+        options.preview_png = self.preview_png;
+        options.dry_run = self.dry_run;
+        options.keep_temp = self.keep_temp;
+        options
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let interrupt = Interrupt::new();
+    terminal::on_signals(&interrupt);
+    let terminal = Terminal::new(args.verbosity, "archiving");
+    let result = archive::run(&args.options(), &interrupt, &terminal);
+    terminal.finish(result)
+}

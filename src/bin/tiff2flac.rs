@@ -1,0 +1,120 @@
+//! `tiff2flac`: gives back what `audio2tiff` archived, and checks archives.
+
+mod terminal;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use audio_tiff::extract;
+use audio_tiff::interrupt::Interrupt;
+use clap::{Args, Parser, Subcommand};
+use terminal::{Terminal, Verbosity};
+
+/// Extract the FLACs of an archive made by `audio2tiff`, each checked against its SHA-256, and rebuild the original
+/// files byte for byte.
+#[derive(Parser)]
+#[command(
+    name = "tiff2flac", version, after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true, subcommand_negates_reqs = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    extract: Extract,
+}
+
+#[derive(Args)]
+struct Extract {
+    /// The archive folder
+    #[arg(long, value_name = "DIR", default_value = "out_tiffs")]
+    input_dir: PathBuf,
+    /// Where the FLACs go
+    #[arg(long, value_name = "DIR", default_value = "recovered_flacs")]
+    out_flac_dir: PathBuf,
+    /// Where rebuilt files go
+    #[arg(long, value_name = "DIR", default_value = "reconstructed")]
+    out_wav_dir: PathBuf,
+    /// Rebuild the original files too, and check their SHA-256
+    #[arg(long)]
+    reconstruct: bool,
+    /// Leave alone what is there with the right checksum, and do the rest
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    workers: Workers,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+#[derive(Args)]
+struct Workers {
+    /// Threads in all [default: all cores]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+}
+
+impl Workers {
+    fn count(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        self.workers.map_or_else(all, usize::from)
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check everything in an archive; writes nothing
+    Verify {
+        /// The archive folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// Also decode everything and check that each source would come back with its SHA-256
+        #[arg(long)]
+        deep: bool,
+        #[command(flatten)]
+        workers: Workers,
+        #[command(flatten)]
+        verbosity: Verbosity,
+    },
+}
+
+const EXAMPLES: &str = "Examples:
+  tiff2flac --input-dir archive --out-flac-dir flacs
+  tiff2flac --input-dir archive --reconstruct --out-wav-dir originals
+  tiff2flac verify archive
+
+Exit status: 0 all well; 1 the run could not go on (no archive there, output not writable); 2 wrong
+usage; 3 something could not be verified or restored (named on stderr), all the rest was done;
+130 stopped by Ctrl-C.";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let interrupt = Interrupt::new();
+    terminal::on_signals(&interrupt);
+    match cli.command {
+        Some(Command::Verify { dir, deep, workers, verbosity }) => {
+            verify(&dir, deep, workers.count(), verbosity, &interrupt)
+        }
+        None => run(cli.extract, &interrupt),
+    }
+}
+
+fn run(args: Extract, interrupt: &Interrupt) -> ExitCode {
+    let options = extract::Options {
+        input_dir: args.input_dir,
+        out_flac_dir: args.out_flac_dir,
+        out_wav_dir: args.out_wav_dir,
+        reconstruct: args.reconstruct,
+        resume: args.resume,
+        workers: args.workers.count(),
+    };
+    let terminal = Terminal::new(args.verbosity, "extracting");
+    let result = extract::run(&options, interrupt, &terminal);
+    terminal.finish(result)
+}
+
+fn verify(dir: &Path, deep: bool, workers: usize, verbosity: Verbosity, interrupt: &Interrupt) -> ExitCode {
+    let terminal = Terminal::new(verbosity, "verifying");
+    let result = extract::verify(dir, deep, workers, interrupt, &terminal);
+    terminal.finish(result)
+}

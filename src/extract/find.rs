@@ -1,0 +1,172 @@
+//! What an archive holds: from its manifest and journal, or, where that is lost, from its TIFFs alone.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::{self, ArchiveIndex, ChunkRecord, ReadLimits, Restore, Severity, Sha256Sum, SourceEntry};
+use crate::timestamp;
+
+/// An archive, as far as it is known before its TIFFs are opened.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The archive folder, for messages.
+    pub name: String,
+    /// The sources.
+    pub sources: Vec<Source>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+    /// Items that the archive lists and that cannot be used, each with its reason.
+    pub problems: Vec<(String, Error)>,
+}
+
+/// One source of an archive.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// Its path below the folder that was archived, with `/`.
+    pub relative_path: String,
+    /// SHA-256 of the source file.
+    pub sha256: Option<Sha256Sum>,
+    /// Its length in bytes.
+    pub size_bytes: Option<u64>,
+    /// When it was last changed, RFC 3339.
+    pub modified: Option<String>,
+    /// Frames (samples a channel) in it.
+    pub total_samples: Option<u64>,
+    /// What restoring gives.
+    pub restore: Option<Restore>,
+    /// The container's short word.
+    pub container: String,
+    /// Written by this program, not by the original ones.
+    pub ours: bool,
+    /// Something of it is listed as failed or missing, so that it cannot be rebuilt.
+    pub incomplete: bool,
+    /// Its chunks in order.
+    pub chunks: Vec<Chunk>,
+}
+
+/// One chunk of a source.
+#[derive(Debug, Clone, Default)]
+pub struct Chunk {
+    /// `chunk_000000`; the originals have other words too.
+    pub chunk_id: String,
+    /// The TIFF as the manifest names it.
+    pub tiff_path: String,
+    /// Where the TIFF is.
+    pub path: PathBuf,
+    /// Its name below the output folder, with `/`.
+    pub output: String,
+    /// SHA-256 of each FLAC in it, where known.
+    pub flac_sha256: Vec<Option<Sha256Sum>>,
+    /// SHA-256 of the TIFF, where known.
+    pub tiff_sha256: Option<Sha256Sum>,
+    /// Length of the TIFF in bytes.
+    pub size_bytes: Option<u64>,
+    /// First frame of the chunk in the source.
+    pub start_sample: Option<u64>,
+    /// Frames in the chunk.
+    pub num_samples: Option<u64>,
+}
+
+impl Source {
+    /// Whether the source was coded, so that decoded samples are of use beside its own bytes.
+    pub(crate) fn has_access_copy(&self) -> bool {
+        self.restore == Some(Restore::OriginalBytes) || self.container == "flac"
+    }
+
+    /// When the source was last changed.
+    pub(crate) fn modified_time(&self) -> Option<SystemTime> {
+        timestamp::from_text(self.modified.as_deref()?)
+    }
+}
+
+/// Reads what the archive in `dir` holds, ours or one of the original programs; changes nothing.
+///
+/// # Errors
+/// `Missing` where there is no manifest; `Malformed` for an unreadable one.
+pub fn find(dir: &Path) -> Result<Found> {
+    if !dir.is_dir() {
+        return Err(Error::new(ErrorKind::Missing, "there is no such archive folder").at_path(dir));
+    }
+    let index = ArchiveIndex::load(dir, &ReadLimits::default())?
+        .ok_or_else(|| Error::new(ErrorKind::Missing, "there is no manifest.json in this folder").at_path(dir))?;
+    let mut found = Found { name: dir.display().to_string(), ..Found::default() };
+    for finding in &index.findings {
+        match finding.severity {
+            Severity::Error => {
+                let error = Error::new(ErrorKind::Malformed, format!("{} [{}]", finding.text, finding.code));
+                found.problems.push((finding.item.clone(), error));
+            }
+            _ => found.notes.push(format!("{}: {} [{}]", finding.item, finding.text, finding.code)),
+        }
+    }
+    let unfinished = unfinished_renames(dir)?;
+    for entry in &index.sources {
+        // Without a name to restore it under, or a path to its TIFFs, a finding has said why.
+        let Some(relative_path) = entry.restore_as.clone() else { continue };
+        let mut source = source(entry, relative_path);
+        for chunk in &entry.chunks {
+            let Some(tiff) = &chunk.tiff else {
+                source.incomplete = true;
+                continue;
+            };
+            match index.tiff_path(chunk) {
+                Ok(path) => source.chunks.push(self::chunk(&chunk.record, tiff, in_temp(dir, tiff, path, &unfinished))),
+                Err(e) => {
+                    source.incomplete = true;
+                    found.problems.push((tiff.clone(), e));
+                }
+            }
+        }
+        found.sources.push(source);
+    }
+    found.sources.sort_by(|a, b| a.relative_path.cmp(&b.relative_path));
+    Ok(found)
+}
+
+/// Files that an interrupted run had finished and not yet given their names: final path → name under `temp/`.
+fn unfinished_renames(dir: &Path) -> Result<HashMap<String, String>> {
+    let entries = manifest::replay(dir)?.entries;
+    Ok(entries.into_iter().flat_map(|e| e.renames).map(|r| (r.to, r.from)).collect())
+}
+
+fn in_temp(dir: &Path, tiff: &str, path: PathBuf, unfinished: &HashMap<String, String>) -> PathBuf {
+    match unfinished.get(tiff).and_then(|from| manifest::safe_relative_path(from).ok()) {
+        Some(from) if !path.exists() => dir.join(manifest::TEMP_DIR).join(from),
+        _ => path,
+    }
+}
+
+fn source(entry: &SourceEntry, relative_path: String) -> Source {
+    let record = &entry.record;
+    Source {
+        ours: !record.relative_path.is_empty(),
+        relative_path,
+        sha256: record.sha256,
+        size_bytes: record.size_bytes,
+        modified: record.modified.clone(),
+        total_samples: record.total_samples,
+        restore: record.restore.clone(),
+        container: record.container.clone().unwrap_or_default(),
+        incomplete: !entry.failed.is_empty() || entry.chunks.is_empty(),
+        chunks: Vec::with_capacity(entry.chunks.len()),
+    }
+}
+
+fn chunk(record: &ChunkRecord, tiff: &str, path: PathBuf) -> Chunk {
+    Chunk {
+        chunk_id: record.chunk_id.clone(),
+        tiff_path: record.tiff_path.clone(),
+        path,
+        output: tiff.to_owned(),
+        flac_sha256: match record.groups.len() {
+            0 => vec![record.flac_sha256],
+            _ => record.groups.iter().map(|g| g.flac_sha256).collect(),
+        },
+        tiff_sha256: record.tiff_sha256,
+        size_bytes: record.size_bytes,
+        start_sample: record.start_sample,
+        num_samples: record.num_samples,
+    }
+}

@@ -1,0 +1,366 @@
+//! The decode side: find → check → copy → rebuild.
+//!
+//! [`run`] takes an archive folder, gives its FLACs back, and rebuilds its sources where asked; [`verify`] checks all of
+//! it and writes nothing. As on the encode side, each thread drives one source at a time, and the segments of one FLAC
+//! are decoded by whichever threads are free.
+//!
+//! | file | step |
+//! |---|---|
+//! | `find` | what the archive holds, from its manifest or from its TIFFs alone |
+//! | `tiff` | one TIFF: what it says about itself, where its FLACs lie |
+//! | `check` | a TIFF and its FLACs against their checksums |
+//! | `copy` | a FLAC out of its TIFF |
+//! | `rebuild` | a source out of its TIFFs |
+//! | `wav` | decoded samples as a WAV, where the source was none |
+
+mod check;
+mod copy;
+mod find;
+mod rebuild;
+pub mod tiff;
+mod wav;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+use serde_json::{Map, json};
+
+use crate::durable;
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Event, Observer, Status, Summary};
+use crate::hash;
+use crate::interrupt::Interrupt;
+use crate::manifest;
+use crate::positioned::ReadAt;
+pub use find::{Chunk, Found, Source, find};
+use rebuild::{Output, Rebuilder};
+use tiff::ChunkTiff;
+
+/// What to extract, and where to.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The archive folder.
+    pub input_dir: PathBuf,
+    /// Where FLACs go; sub-folders of the archive are mirrored.
+    pub out_flac_dir: PathBuf,
+    /// Where rebuilt sources go, under their relative paths.
+    pub out_wav_dir: PathBuf,
+    /// Rebuild the sources too.
+    pub reconstruct: bool,
+    /// Leave alone what is there with the right checksum.
+    pub resume: bool,
+    /// Threads in all, at least 1.
+    pub workers: usize,
+}
+
+/// What all parts of a run share.
+struct Context<'a> {
+    interrupt: &'a Interrupt,
+    observer: &'a dyn Observer,
+    workers: usize,
+    ok: AtomicU64,
+    skipped: AtomicU64,
+    errors: AtomicU64,
+    source_bytes: AtomicU64,
+    archive_bytes: AtomicU64,
+}
+
+impl<'a> Context<'a> {
+    fn new(workers: usize, interrupt: &'a Interrupt, observer: &'a dyn Observer) -> Context<'a> {
+        let zero = AtomicU64::default;
+        Context {
+            interrupt,
+            observer,
+            workers: workers.max(1),
+            ok: zero(),
+            skipped: zero(),
+            errors: zero(),
+            source_bytes: zero(),
+            archive_bytes: zero(),
+        }
+    }
+
+    fn failed(&self, item: &str, error: &Error) {
+        if error.kind() != ErrorKind::Interrupted {
+            self.errors.fetch_add(1, Ordering::Relaxed);
+            self.observer.on(&Event::Failed { item, error });
+        }
+    }
+
+    fn counted(&self, status: Status) {
+        let counter = if status == Status::Skipped { &self.skipped } else { &self.ok };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn advance(&self, item: &str, bytes: u64) {
+        self.observer.on(&Event::Advanced { item, bytes });
+    }
+
+    /// Runs `body` for every source, `workers` at a time, each with the number of sources that are in work with it.
+    fn for_each_source(&self, sources: &[Source], body: impl Fn(&Source, usize) + Sync) -> Result<()> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.workers)
+            .thread_name(|i| format!("worker-{i}"))
+            .build()
+            .map_err(|e| Error::limit(format!("the threads could not be started: {e}")))?;
+        let next = AtomicUsize::new(0);
+        pool.broadcast(|_| {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(source) = sources.get(number) else { break };
+                if self.interrupt.is_stopped() {
+                    break;
+                }
+                let bytes = source.chunks.iter().filter_map(|c| c.size_bytes).sum();
+                self.observer.on(&Event::Started { item: &source.relative_path, bytes });
+                body(source, self.workers.min(sources.len() - number).max(1));
+                self.observer.on(&Event::Ended { item: &source.relative_path });
+            }
+        });
+        self.interrupt.check()
+    }
+
+    fn summary(&self) -> Summary {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Summary {
+            ok: get(&self.ok),
+            skipped: get(&self.skipped),
+            errors: get(&self.errors),
+            source_bytes: get(&self.source_bytes),
+            archive_bytes: get(&self.archive_bytes),
+        }
+    }
+}
+
+fn announce(found: &Found, ctx: &Context<'_>) {
+    for note in &found.notes {
+        ctx.observer.on(&Event::Note { item: &found.name, message: note });
+    }
+    for (item, error) in &found.problems {
+        ctx.failed(item, error);
+    }
+    let bytes = found.sources.iter().flat_map(|s| &s.chunks).filter_map(|c| c.size_bytes).sum();
+    ctx.observer.on(&Event::Planned { items: found.sources.len() as u64, bytes });
+}
+
+/// Extracts the FLACs of an archive, each checked against its SHA-256, and rebuilds the sources where asked.
+///
+/// A chunk that is damaged, missing or foreign is reported; its source is then not rebuilt, all others are.
+///
+/// # Errors
+/// Where the run as a whole cannot go on: no archive there, an unreadable manifest, output folders not writable; or
+/// `Interrupted`.
+pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Summary> {
+    let found = find(&options.input_dir)?;
+    durable::create_dir_all(&options.out_flac_dir)?;
+    if options.reconstruct {
+        durable::create_dir_all(&options.out_wav_dir)?;
+    }
+    let ctx = Context::new(options.workers, interrupt, observer);
+    announce(&found, &ctx);
+    ctx.for_each_source(&found.sources, |source, drivers| {
+        let whole = source
+            .chunks
+            .par_iter()
+            .map(|chunk| extract_chunk(&ctx, options, source, chunk))
+            .reduce(|| true, |a, b| a && b);
+        if !options.reconstruct || interrupt.is_stopped() {
+            return;
+        }
+        if !whole || source.incomplete {
+            let text = "not rebuilt, because not all of its chunks are whole";
+            ctx.failed(&source.relative_path, &Error::new(ErrorKind::Missing, text));
+            return;
+        }
+        match rebuild_source(&ctx, options, source, drivers) {
+            Ok(status) => {
+                ctx.counted(status);
+                let details = Map::from_iter([("sha256".to_owned(), json!(source.sha256))]);
+                observer.on(&Event::File { item: &source.relative_path, status, message: "", details });
+            }
+            Err(e) => ctx.failed(&source.relative_path, &e),
+        }
+    })?;
+    Ok(ctx.summary())
+}
+
+/// Checks every chunk of an archive: the TIFF's and the FLACs' checksums, every frame, the MD5, and that the chunks of a
+/// source are complete and adjoin. With `deep`, that the rebuilt source would have its SHA-256 too. Writes nothing.
+///
+/// # Errors
+/// As [`run`].
+pub fn verify(
+    dir: &Path,
+    deep: bool,
+    workers: usize,
+    interrupt: &Interrupt,
+    observer: &dyn Observer,
+) -> Result<Summary> {
+    let found = find(dir)?;
+    let ctx = Context::new(workers, interrupt, observer);
+    announce(&found, &ctx);
+    ctx.for_each_source(&found.sources, |source, drivers| {
+        let whole = source
+            .chunks
+            .par_iter()
+            .map(|chunk| match check::check_chunk(source, chunk, interrupt) {
+                Ok(()) => {
+                    ctx.counted(Status::Verified);
+                    ctx.archive_bytes.fetch_add(chunk.size_bytes.unwrap_or(0), Ordering::Relaxed);
+                    ctx.advance(&source.relative_path, chunk.size_bytes.unwrap_or(0));
+                    let event = Event::Chunk {
+                        item: &chunk.tiff_path,
+                        status: Status::Verified,
+                        message: "",
+                        details: Map::new(),
+                    };
+                    observer.on(&event);
+                    true
+                }
+                Err(e) => {
+                    ctx.failed(&chunk.tiff_path, &e);
+                    false
+                }
+            })
+            .reduce(|| true, |a, b| a && b);
+        if let Err(e) = check::check_complete(source) {
+            ctx.failed(&source.relative_path, &e);
+        } else if whole && deep {
+            match restored(&ctx, source, drivers, Output::new(None)) {
+                Ok(_) => {
+                    ctx.counted(Status::Verified);
+                    let event = Event::File {
+                        item: &source.relative_path,
+                        status: Status::Verified,
+                        message: "restores to its SHA-256",
+                        details: Map::new(),
+                    };
+                    observer.on(&event);
+                }
+                Err(e) => ctx.failed(&source.relative_path, &e),
+            }
+        }
+    })?;
+    Ok(ctx.summary())
+}
+
+/// Extracts the FLACs of one chunk; false if that was not possible.
+fn extract_chunk(ctx: &Context<'_>, options: &Options, source: &Source, chunk: &Chunk) -> bool {
+    match copy::extract(chunk, &options.out_flac_dir, options.resume, ctx.interrupt) {
+        Ok(outcomes) => {
+            for (name, status) in outcomes {
+                ctx.counted(status);
+                let details = Map::from_iter([("flac".to_owned(), json!(name))]);
+                ctx.observer.on(&Event::Chunk { item: &chunk.tiff_path, status, message: "", details });
+            }
+            ctx.archive_bytes.fetch_add(chunk.size_bytes.unwrap_or(0), Ordering::Relaxed);
+            ctx.advance(&source.relative_path, chunk.size_bytes.unwrap_or(0));
+            true
+        }
+        Err(e) => {
+            ctx.failed(&chunk.tiff_path, &e);
+            false
+        }
+    }
+}
+
+/// Rebuilds one source under its final name, once its SHA-256 is right.
+fn rebuild_source(ctx: &Context<'_>, options: &Options, source: &Source, drivers: usize) -> Result<Status> {
+    let relative = manifest::safe_relative_path(&source.relative_path)?;
+    let target = options.out_wav_dir.join(relative);
+    if !source.ours {
+        return rebuild_original(ctx, options, source, &target);
+    }
+    check::check_complete(source)?;
+    if options.resume && is_whole(ctx, source, &target)? {
+        return Ok(Status::Skipped);
+    }
+    let dir = target.parent().unwrap_or(&options.out_wav_dir);
+    durable::create_dir_all(dir)?;
+    let temp = temp_name(&target);
+    let result = durable::create(&temp).and_then(|file| restored(ctx, source, drivers, Output::new(Some(file))));
+    match result.and_then(|file| finish_file(file, &temp, &target, source)) {
+        Ok(()) => {}
+        Err(e) => {
+            durable::remove_quietly(&temp);
+            return Err(e);
+        }
+    }
+    if source.has_access_copy() {
+        wav::write_access_copy(ctx.interrupt, source, &wav::access_name(&target))?;
+    }
+    Ok(Status::Restored)
+}
+
+/// A source of an archive of the original programs, from the FLACs that have just been extracted and checked.
+fn rebuild_original(ctx: &Context<'_>, options: &Options, source: &Source, target: &Path) -> Result<Status> {
+    let mut flacs = Vec::new();
+    for chunk in &source.chunks {
+        flacs.push(copy::flac_path(&options.out_flac_dir, &chunk.output, None)?);
+    }
+    wav::rebuild_original(ctx.interrupt, &flacs, target)
+}
+
+/// `<name>.part` beside the final name.
+fn temp_name(target: &Path) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
+fn finish_file(file: Option<File>, temp: &Path, target: &Path, source: &Source) -> Result<()> {
+    if let Some(file) = file {
+        if let Some(modified) = source.modified_time() {
+            // A file system without such times loses nothing that the archive promises.
+            let _ = file.set_modified(modified);
+        }
+        file.sync_all().map_err(Error::while_("syncing", temp))?;
+    }
+    durable::rename(temp, target)?;
+    durable::sync_dir(target.parent().unwrap_or(Path::new(".")))
+}
+
+fn is_whole(ctx: &Context<'_>, source: &Source, target: &Path) -> Result<bool> {
+    let Some(expected) = source.sha256 else { return Ok(false) };
+    let Ok(file) = File::open(target) else { return Ok(false) };
+    let len = ReadAt::len(&file).map_err(Error::while_("looking at", target))?;
+    if source.size_bytes.is_some_and(|size| size != len) {
+        return Ok(false);
+    }
+    Ok(hash::sha256_range(&file, 0, len, ctx.interrupt, |_| ())? == expected)
+}
+
+/// Decodes a source's chunks into `out` and compares length and SHA-256 with what they should be.
+fn restored(ctx: &Context<'_>, source: &Source, drivers: usize, mut out: Output) -> Result<Option<File>> {
+    let progress = |bytes: u64| {
+        ctx.source_bytes.fetch_add(bytes, Ordering::Relaxed);
+    };
+    let mut rebuilder = Rebuilder::new(ctx.interrupt, 2 * ctx.workers / drivers.max(1), &progress);
+    let mut position = 0;
+    for chunk in &source.chunks {
+        let tiff = ChunkTiff::open(&chunk.path)?;
+        check::belongs(source, chunk, &tiff)?;
+        rebuilder.add_chunk(Arc::new(tiff), &mut out, &mut position)?;
+    }
+    rebuilder.finish(&mut out)?;
+    let (file, sha, len) = out.finish();
+    let right_length = source.size_bytes.is_none_or(|size| size == len);
+    match source.sha256 {
+        Some(expected) if expected == sha && right_length => Ok(file),
+        Some(expected) => Err(Error::mismatch(format!(
+            "what the archive restores has SHA-256 {sha} and {len} bytes, the source had {expected}; not written"
+        ))),
+        None => Err(Error::new(ErrorKind::Missing, "the archive does not say which SHA-256 the source had")),
+    }
+}
+
+/// Removes a half-written file of an earlier run, if there is one.
+fn remove_part(target: &Path) {
+    let temp = temp_name(target);
+    if temp.exists() {
+        let _ = fs::remove_file(temp);
+    }
+}

@@ -1,0 +1,321 @@
+//! Rebuilding a source file from its chunks.
+//!
+//! A source is a run of parts: bytes kept as they were, and samples that are decoded. The segments of a FLAC (about half
+//! a MiB of samples each, cut at the seek table) are decoded in parallel, while those before them are hashed and
+//! written; memory is two batches of segments. What is written is only kept if its SHA-256 is the source's.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::extract::tiff::{ChunkTiff, FlacPage, Segments};
+use crate::flac::{FrameHeader, FrameNumber, StreamInfo};
+use crate::interrupt::Interrupt;
+use crate::manifest::Sha256Sum;
+use crate::positioned::ReadAt;
+use crate::source::SampleFormat;
+use crate::source::remainder::{self, RemainderIndex};
+use crate::source::samples;
+
+/// Where rebuilt bytes go: into a file, or only through the hash (a check that writes nothing).
+pub(crate) struct Output {
+    file: Option<File>,
+    sha: Sha256,
+    written: u64,
+}
+
+impl Output {
+    /// Writes to `file`, or only hashes.
+    pub(crate) fn new(file: Option<File>) -> Output {
+        Output { file, sha: Sha256::new(), written: 0 }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.written += bytes.len() as u64;
+        let Output { file, sha, .. } = self;
+        let mut write = || match file {
+            Some(file) => file.write_all(bytes).map_err(|e| Error::io("writing the rebuilt file", e)),
+            None => Ok(()),
+        };
+        if bytes.len() < 64 << 10 {
+            sha.update(bytes);
+            write()
+        } else {
+            rayon::join(|| sha.update(bytes), write).1
+        }
+    }
+
+    /// The file, its SHA-256 and its length.
+    pub(crate) fn finish(self) -> (Option<File>, Sha256Sum, u64) {
+        (self.file, Sha256Sum::finish(self.sha), self.written)
+    }
+}
+
+/// One piece of work whose result is a stretch of the source file.
+enum Piece {
+    Segment { chunk: Arc<ChunkSamples>, index: usize },
+    Bytes(Vec<u8>),
+}
+
+/// What is needed to decode any segment of a chunk.
+struct ChunkSamples {
+    tiff: Arc<ChunkTiff>,
+    format: SampleFormat,
+    channels: usize,
+    groups: Vec<(FlacPage, Segments)>,
+    remainder: Option<(u64, RemainderIndex)>,
+}
+
+/// Bytes of one piece of raw source bytes, at most.
+const RAW_PIECE: usize = 512 << 10;
+
+/// Rebuilds sources; `width` pieces are worked on at once.
+pub(crate) struct Rebuilder<'a> {
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) width: usize,
+    /// Told the bytes of the source as they are done.
+    pub(crate) progress: &'a (dyn Fn(u64) + Sync),
+    batch: Vec<Piece>,
+    ready: Vec<Vec<u8>>,
+    spare: Vec<Vec<u8>>,
+}
+
+impl<'a> Rebuilder<'a> {
+    pub(crate) fn new(interrupt: &'a Interrupt, width: usize, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
+        Rebuilder { interrupt, width: width.max(1), progress, batch: Vec::new(), ready: Vec::new(), spare: Vec::new() }
+    }
+
+    /// Adds what `tiff` holds of its source, in the order of the source. The parts must adjoin what came before.
+    pub(crate) fn add_chunk(&mut self, tiff: Arc<ChunkTiff>, out: &mut Output, position: &mut u64) -> Result<()> {
+        let (format, channels) = match &tiff.metadata {
+            Some(m) => (SampleFormat::parse(&m.sample_format), m.channels as usize),
+            None => (None, 0),
+        };
+        let mut parts: Vec<(u64, Part)> = tiff
+            .source_bytes
+            .iter()
+            .enumerate()
+            .map(|(i, s)| (s.source_offset, Part::Raw { page: s.page, length: tiff.source_bytes[i].length }))
+            .collect();
+        if let Some(flac) = tiff.flacs.first() {
+            if let Some(offset) = flac.source_offset {
+                parts.push((offset, Part::Raw { page: flac.page, length: tiff.place(flac)?.1 }));
+            } else if let Some(offset) = flac.samples_offset {
+                parts.push((offset, Part::Samples));
+            }
+        }
+        // Samples of no length (an empty chunk) may share their offset with the tail: they go first.
+        parts.sort_by_key(|(offset, part)| (*offset, matches!(part, Part::Raw { .. })));
+        for (offset, part) in parts {
+            if offset != *position {
+                let text = format!("the chunk's bytes belong to position {offset} of the source, not {position}");
+                return Err(Error::mismatch(text).at_path(&tiff.path));
+            }
+            match part {
+                Part::Raw { page, length } => {
+                    self.add_raw(&tiff, page, length, out)?;
+                    *position += length;
+                }
+                Part::Samples => {
+                    let format = format.ok_or_else(|| {
+                        Error::unsupported("the chunk's sample format is not one that this program knows")
+                            .at_path(&tiff.path)
+                    })?;
+                    *position += self.add_samples(&tiff, format, channels, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_raw(&mut self, tiff: &ChunkTiff, page: usize, length: u64, out: &mut Output) -> Result<()> {
+        let mut reader = tiff.page_reader(page)?.take(length);
+        let mut left = length;
+        while left > 0 {
+            let mut bytes = vec![0; left.min(RAW_PIECE as u64) as usize];
+            reader
+                .read_exact(&mut bytes)
+                .map_err(|e| Error::malformed(format!("the source bytes on page {page}: {e}")).at_path(&tiff.path))?;
+            left -= bytes.len() as u64;
+            self.push(Piece::Bytes(bytes), out)?;
+        }
+        Ok(())
+    }
+
+    fn add_samples(
+        &mut self,
+        tiff: &Arc<ChunkTiff>,
+        format: SampleFormat,
+        channels: usize,
+        out: &mut Output,
+    ) -> Result<u64> {
+        let chunk = Arc::new(ChunkSamples::open(tiff.clone(), format, channels)?);
+        let frames = chunk.groups.first().map_or(0, |(_, s)| s.info.total_samples);
+        let count = chunk.groups.first().map_or(0, |(_, s)| s.count());
+        for index in 0..count {
+            self.push(Piece::Segment { chunk: chunk.clone(), index }, out)?;
+        }
+        Ok(frames * (channels * format.bytes_per_sample()) as u64)
+    }
+
+    fn push(&mut self, piece: Piece, out: &mut Output) -> Result<()> {
+        self.batch.push(piece);
+        if self.batch.len() >= self.width { self.work(out) } else { Ok(()) }
+    }
+
+    /// Decodes the batch while the one before it is hashed and written.
+    fn work(&mut self, out: &mut Output) -> Result<()> {
+        self.interrupt.check()?;
+        let batch = std::mem::take(&mut self.batch);
+        let mut results: Vec<Vec<u8>> = Vec::with_capacity(batch.len());
+        results.resize_with(batch.len(), || self.spare.pop().unwrap_or_default());
+        let errors = Mutex::new(None);
+        let note = |result: Result<()>| {
+            if let Err(e) = result {
+                errors.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(e);
+            }
+        };
+        let ready = &self.ready;
+        rayon::scope(|s| {
+            let note = &note;
+            s.spawn(move |_| note(ready.iter().try_for_each(|bytes| out.put(bytes))));
+            for (piece, bytes) in batch.into_iter().zip(&mut results) {
+                s.spawn(move |_| match piece {
+                    Piece::Bytes(raw) => *bytes = raw,
+                    Piece::Segment { chunk, index } => note(chunk.decode(index, bytes)),
+                });
+            }
+        });
+        (self.progress)(self.ready.iter().map(|b| b.len() as u64).sum());
+        let done = std::mem::replace(&mut self.ready, results);
+        self.spare.extend(done.into_iter().take(self.width));
+        match errors.into_inner().unwrap_or_else(|e| e.into_inner()) {
+            Some(e) => Err(e),
+            None => Ok(()),
+        }
+    }
+
+    /// Works off what is left.
+    pub(crate) fn finish(mut self, out: &mut Output) -> Result<()> {
+        self.work(out)?;
+        self.work(out)
+    }
+}
+
+enum Part {
+    Raw { page: usize, length: u64 },
+    Samples,
+}
+
+impl ChunkSamples {
+    fn open(tiff: Arc<ChunkTiff>, format: SampleFormat, channels: usize) -> Result<ChunkSamples> {
+        let bad = |text: String| Err(Error::malformed(text).at_path(&tiff.path));
+        let mut groups = Vec::new();
+        let mut next = 0;
+        for flac in &tiff.flacs {
+            let segments = Segments::of(&tiff, flac)?;
+            if flac.first_channel != next || u32::from(segments.info.channels) != flac.channels {
+                return bad(format!("the FLACs do not hold channels 1 to {channels} in order"));
+            }
+            next += flac.channels;
+            groups.push((flac.clone(), segments));
+        }
+        if next as usize != channels || groups.is_empty() {
+            return bad(format!("the FLACs hold {next} channels, the source has {channels}"));
+        }
+        let samples = |g: &(FlacPage, Segments)| g.1.bounds.iter().map(|b| b.1).collect::<Vec<_>>();
+        let first = samples(&groups[0]);
+        if groups.iter().any(|g| samples(g) != first) {
+            return bad("the FLACs of the chunk are not cut at the same samples".to_owned());
+        }
+        let remainder = if format.has_remainder() { tiff.remainder_index()? } else { None };
+        Ok(ChunkSamples { tiff, format, channels, groups, remainder })
+    }
+
+    /// Decodes segment `index` into the sample bytes of the source.
+    fn decode(&self, index: usize, out: &mut Vec<u8>) -> Result<()> {
+        out.clear();
+        let frame_bytes = self.channels * self.format.bytes_per_sample();
+        let samples = self.groups[0].1.samples(index);
+        let mut at = Vec::with_capacity(self.groups.len());
+        for (_, segments) in &self.groups {
+            let (start, end) = (segments.bounds[index].0, segments.bounds[index + 1].0);
+            let mut bytes = vec![0; usize::try_from(end - start).unwrap_or(usize::MAX)];
+            self.tiff.file.read_exact_at(&mut bytes, start).map_err(Error::while_("reading", &self.tiff.path))?;
+            at.push((bytes, 0usize, segments.decoder()));
+        }
+        let mut planes: Vec<Vec<i32>> = vec![Vec::new(); self.channels];
+        let mut group_planes: Vec<Vec<i32>> = Vec::new();
+        let mut done = 0u64;
+        while done < samples {
+            let sample = self.groups[0].1.bounds[index].1 + done;
+            let mut block = None;
+            for ((flac, segments), (bytes, used, decoder)) in self.groups.iter().zip(&mut at) {
+                let place = segments.bounds[index].0 + *used as u64;
+                let located = |e: Error| e.shift_offset(place).at_offset(place).at_path(&self.tiff.path);
+                let (header, n) = decoder.decode(&bytes[*used..], &mut group_planes).map_err(located)?;
+                let expected = block.get_or_insert(header.block_size);
+                let right = first_sample(&header, &segments.info) == sample
+                    && header.block_size == *expected
+                    && group_planes.len() == flac.channels as usize;
+                if !right {
+                    return Err(located(Error::mismatch(format!(
+                        "the frame is not the one that belongs at sample {sample} of the chunk"
+                    ))));
+                }
+                *used += n;
+                let first = flac.first_channel as usize;
+                for (plane, decoded) in planes[first..].iter_mut().zip(&mut group_planes) {
+                    std::mem::swap(plane, decoded);
+                }
+            }
+            let frames = block.unwrap_or(0) as usize;
+            let from = out.len();
+            out.resize(from + frames * frame_bytes, 0);
+            self.join(sample, &planes, &mut out[from..])?;
+            done += frames as u64;
+        }
+        if done != samples || at.iter().any(|(bytes, used, _)| *used != bytes.len()) {
+            let place = self.groups[0].1.bounds[index].0;
+            let text = "the frames do not end where the seek table says";
+            return Err(Error::mismatch(text).at_offset(place).at_path(&self.tiff.path));
+        }
+        Ok(())
+    }
+
+    /// Planes and remainder of the block that begins at `sample` → the source's bytes.
+    fn join(&self, sample: u64, planes: &[Vec<i32>], out: &mut [u8]) -> Result<()> {
+        if !self.format.has_remainder() {
+            return samples::bytes_from_planes(self.format, planes, self.channels, 0, out);
+        }
+        let mut record = Vec::new();
+        if let Some((start, index)) = &self.remainder {
+            let block_size = u64::from(self.groups[0].0.block_size.max(1));
+            let place = usize::try_from(sample / block_size).ok().and_then(|block| index.record(block));
+            let (offset, len) = place.ok_or_else(|| {
+                Error::malformed(format!("the remainder has no record for sample {sample}")).at_path(&self.tiff.path)
+            })?;
+            if len as usize > 2 * out.len() + 4096 {
+                return Err(Error::malformed(format!("the remainder's record for sample {sample} is too long"))
+                    .at_path(&self.tiff.path));
+            }
+            record.resize(len as usize, 0);
+            self.tiff
+                .file
+                .read_exact_at(&mut record, start + offset)
+                .map_err(Error::while_("reading the remainder", &self.tiff.path))?;
+        }
+        remainder::decode_block(self.format, planes, &record, out).map_err(|e| e.at_path(&self.tiff.path))
+    }
+}
+
+/// Number of the first sample of a frame.
+fn first_sample(header: &FrameHeader, info: &StreamInfo) -> u64 {
+    match header.number {
+        FrameNumber::Frame(n) => n * u64::from(info.max_block_size),
+        FrameNumber::Sample(n) => n,
+    }
+}

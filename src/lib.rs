@@ -1,0 +1,39 @@
+//! Audio archived in TIFF: recordings go in, pictures with the sound as FLAC inside come out, and the same files come
+//! back, byte for byte.
+//!
+//! ```text
+//! source ──► archive ──► container ──► *.tiff      manifest.json ◄── manifest ◄── archive
+//!              │  │                      │                │
+//!           flac  preview                └──► extract ◄───┘ ──► *.flac, the source files
+//! ```
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`archive`] | encode side: plan → chunk → write → prove → record |
+//! | [`extract`] | decode side: find → check → copy → rebuild |
+//! | [`source`] | what a source file is: scanners of plain-sample containers, decoders of coded audio, sample formats |
+//! | [`flac`] | frames, encoder, decoder, metadata blocks (RFC 9639) |
+//! | [`preview`] | STFT → mel bands → picture |
+//! | [`container`] | pages ↔ TIFF 6.0 and BigTIFF |
+//! | [`manifest`] | `manifest.json`, the journal, `SHA256SUMS`; manifests of the original programs |
+//! | [`format`] | what the pages of our TIFFs say about themselves |
+//! | [`events`], [`error`], [`interrupt`] | what a run tells, how it fails, how it is stopped |
+//! | [`hash`], [`durable`], [`positioned`], [`timestamp`] | checksums, files that are whole or not there, positioned reads, file times |
+//!
+//! The library prints nothing and never exits; the programs `audio2tiff` and `tiff2flac` are thin.
+
+pub mod archive;
+pub mod container;
+pub mod durable;
+pub mod error;
+pub mod events;
+pub mod extract;
+pub mod flac;
+pub mod format;
+pub mod hash;
+pub mod interrupt;
+pub mod manifest;
+pub mod positioned;
+pub mod preview;
+pub mod source;
+pub mod timestamp;

@@ -1,0 +1,403 @@
+//! One normalised form of every archive, ours or of the original scripts, for the side that reads.
+//!
+//! Paths are checked here once: what is in an [`ArchiveIndex`] never leads out of the archive's folder, nor, written
+//! below an output folder, out of that. What was wrong with the manifest is a [`Finding`], each with a stable code.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::file::{MANIFEST_NAME, ReadLimits, read_document};
+use super::journal::{JOURNAL_NAME, Replay, replay};
+use super::model::{ChunkRecord, FORMAT, FORMAT_VERSION, Files, Manifest, SourceRecord};
+use super::original::{OriginalChunk, OriginalManifest, OriginalSource, read_original};
+use super::paths::{confine, path_to_text, safe_foreign_path, safe_relative_path};
+use super::resolve::{Found, resolve};
+use super::values::{JsonText, Real};
+use crate::error::{Error, Result};
+
+/// Who wrote an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// This format, of that version.
+    Ours {
+        /// `format_version`.
+        version: u32,
+    },
+    /// The original Python scripts.
+    Original,
+}
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Note,
+    /// Odd, but everything can still be had.
+    Warning,
+    /// Something cannot be had or not be trusted.
+    Error,
+}
+
+/// Something about a manifest that a person should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// A stable word for reports; words are only ever added.
+    pub code: &'static str,
+    /// The source, chunk or path concerned.
+    pub item: String,
+    /// A sentence.
+    pub text: String,
+}
+
+/// An archive as the reading side sees it.
+#[derive(Debug)]
+pub struct ArchiveIndex {
+    /// The archive's folder.
+    pub root: PathBuf,
+    /// Who wrote it.
+    pub origin: Origin,
+    /// The folder that was archived.
+    pub input_dir: String,
+    /// The length of chunks in seconds.
+    pub chunk_seconds: Option<Real>,
+    /// The sources in the order of the manifest.
+    pub sources: Vec<SourceEntry>,
+    /// What was wrong or odd, in the order of the manifest.
+    pub findings: Vec<Finding>,
+}
+
+/// One source.
+#[derive(Debug, Clone)]
+pub struct SourceEntry {
+    /// What the manifest says of it; its chunks are in `chunks`. For the originals only `source_file` and unknown keys.
+    pub record: SourceRecord,
+    /// The chunks in the order of time.
+    pub chunks: Vec<ChunkEntry>,
+    /// Chunks that the original scripts could not write. With any, the source cannot be rebuilt.
+    pub failed: Vec<FailedChunk>,
+    /// The path below an output folder to restore it to; text as [`safe_relative_path`] takes it. `None` where it has no
+    /// safe one of its own. For the originals this is a `.wav`, since only samples can be had.
+    pub restore_as: Option<String>,
+}
+
+impl SourceEntry {
+    /// The name for messages: the relative path, else the source file.
+    pub fn name(&self) -> &str {
+        if self.record.relative_path.is_empty() { &self.record.source_file } else { &self.record.relative_path }
+    }
+}
+
+/// One chunk.
+#[derive(Debug, Clone)]
+pub struct ChunkEntry {
+    /// What the manifest says of it, `tiff_path` as it stands there.
+    pub record: ChunkRecord,
+    /// Its TIFF relative to the archive's folder, as text; for [`ArchiveIndex::tiff_path`]. `None` where the manifest
+    /// names nothing safe.
+    pub tiff: Option<String>,
+}
+
+/// A chunk that was never written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedChunk {
+    /// Its number or name.
+    pub chunk_id: String,
+    /// Where it would begin, in seconds.
+    pub start_time_seconds: Option<Real>,
+    /// What the original script said.
+    pub error: String,
+}
+
+impl ArchiveIndex {
+    /// Reads the manifest of the archive in `dir`, and over it the journal of a run that has not ended. `None` where
+    /// there is neither.
+    ///
+    /// # Errors
+    /// `Malformed` with line and column, `Limit`, `Io`. A manifest of ours that cannot be read is not taken for one of
+    /// the originals.
+    pub fn load(dir: &Path, limits: &ReadLimits) -> Result<Option<ArchiveIndex>> {
+        let journal = replay(dir)?;
+        let mut finished = Files::default();
+        for entry in &journal.entries {
+            finished.put(entry.source.clone());
+        }
+        let mut index = match Manifest::read(dir, limits) {
+            Ok(Some(mut manifest)) if manifest.is_ours() => {
+                finished.into_vec().into_iter().for_each(|source| drop(manifest.files.put(source)));
+                ArchiveIndex::of(dir, manifest)
+            }
+            Ok(Some(_)) => {
+                let manifest = read_original(&read_document(dir, limits)?, limits.objects);
+                ArchiveIndex::of_original(dir, manifest.map_err(|e| e.at_path(dir.join(MANIFEST_NAME)))?, finished)
+            }
+            Ok(None) if finished.is_empty() => return Ok(None),
+            Ok(None) => {
+                ArchiveIndex::of(dir, Manifest { format: FORMAT.into(), files: finished, ..Manifest::default() })
+            }
+            Err(error) => {
+                let document = read_document(dir, limits).ok().filter(|document| !says_ours(document));
+                let original = document.and_then(|document| read_original(&document, limits.objects).ok());
+                ArchiveIndex::of_original(dir, original.ok_or(error)?, finished)
+            }
+        }?;
+        index.say(&journal);
+        Ok(Some(index))
+    }
+
+    /// The index of a manifest in our form; sources in it that the originals wrote are taken as such.
+    ///
+    /// # Errors
+    /// `Io` where the folder itself cannot be found.
+    pub fn of(root: &Path, manifest: Manifest) -> Result<ArchiveIndex> {
+        let version = manifest.format_version.unwrap_or(FORMAT_VERSION);
+        let origin = if manifest.is_ours() { Origin::Ours { version } } else { Origin::Original };
+        let mut builder = Builder::new(root, origin, manifest.input_dir, manifest.chunk_seconds)?;
+        if version > FORMAT_VERSION {
+            let text = format!("the archive has format version {version}; this program knows version {FORMAT_VERSION}");
+            builder.find(Severity::Warning, "later-format", MANIFEST_NAME, text);
+        }
+        for record in manifest.files.into_vec() {
+            if record.relative_path.is_empty() {
+                builder.original(OriginalSource::from(record));
+            } else {
+                builder.ours(record);
+            }
+        }
+        Ok(builder.finish())
+    }
+
+    /// The index of a manifest of the originals, and of sources of ours that have been added to it.
+    fn of_original(root: &Path, manifest: OriginalManifest, added: Files) -> Result<ArchiveIndex> {
+        let mut builder = Builder::new(root, Origin::Original, manifest.input_dir, manifest.chunk_seconds)?;
+        manifest.sources.into_iter().for_each(|source| builder.original(source));
+        added.into_vec().into_iter().for_each(|source| builder.ours(source));
+        Ok(builder.finish())
+    }
+
+    /// Adds what is to be said about a journal.
+    fn say(&mut self, journal: &Replay) {
+        if !journal.entries.is_empty() {
+            let text = "a run of audio2tiff has not ended, or is at work: its finished sources are taken from its \
+                        journal; `audio2tiff --resume` completes it";
+            self.findings.push(finding(Severity::Warning, "unfinished-run", JOURNAL_NAME, text));
+        }
+        for line in &journal.damaged_lines {
+            let text = format!(
+                "line {line} of the journal of an unfinished run is damaged; its source must be archived again"
+            );
+            self.findings.push(finding(Severity::Error, "journal-damaged", JOURNAL_NAME, text));
+        }
+    }
+
+    /// The path of a chunk's TIFF, not led out of the archive's folder by symbolic links either. It need not be there.
+    ///
+    /// # Errors
+    /// `Unsupported` where the manifest names nothing safe or a link leads out; `Io`.
+    pub fn tiff_path(&self, chunk: &ChunkEntry) -> Result<PathBuf> {
+        match &chunk.tiff {
+            Some(text) => confine(&self.root, &safe_relative_path(text)?),
+            None => safe_relative_path(&chunk.record.tiff_path)
+                .and(Err(Error::unsupported("the manifest names no TIFF for this chunk"))),
+        }
+    }
+}
+
+/// Whether a document claims to be a manifest of ours.
+fn says_ours(document: &JsonText) -> bool {
+    serde_json::from_str::<Claim>(document.text()).is_ok_and(|claim| claim.format.text() == format!("\"{FORMAT}\""))
+}
+
+#[derive(serde::Deserialize)]
+struct Claim {
+    format: JsonText,
+}
+
+fn finding(severity: Severity, code: &'static str, item: &str, text: impl Into<String>) -> Finding {
+    Finding { severity, code, item: item.into(), text: text.into() }
+}
+
+/// An index in the making.
+struct Builder {
+    index: ArchiveIndex,
+    real_root: PathBuf,
+    restored: HashSet<String>,
+    relocated: u64,
+}
+
+impl Builder {
+    fn new(root: &Path, origin: Origin, input_dir: String, chunk_seconds: Option<Real>) -> Result<Self> {
+        let real_root = fs::canonicalize(root).map_err(Error::while_("finding the folder", root))?;
+        let root = root.to_path_buf();
+        let index = ArchiveIndex { root, origin, input_dir, chunk_seconds, sources: Vec::new(), findings: Vec::new() };
+        Ok(Builder { index, real_root, restored: HashSet::new(), relocated: 0 })
+    }
+
+    fn find(&mut self, severity: Severity, code: &'static str, item: &str, text: impl Into<String>) {
+        self.index.findings.push(finding(severity, code, item, text));
+    }
+
+    fn ours(&mut self, mut record: SourceRecord) {
+        let name = record.relative_path.clone();
+        let records = std::mem::take(&mut record.chunks.0);
+        let mut chunks = Vec::with_capacity(records.len());
+        for chunk in records {
+            let safe = safe_relative_path(&chunk.tiff_path);
+            if let Err(error) = &safe {
+                self.find(Severity::Error, "unsafe-path", &name, error.message());
+            }
+            chunks.push(ChunkEntry { tiff: safe.is_ok().then(|| chunk.tiff_path.clone()), record: chunk });
+        }
+        let restore_as = match safe_relative_path(&name) {
+            Err(error) => {
+                self.find(Severity::Error, "unsafe-path", &name, error.message());
+                None
+            }
+            Ok(_) if !self.restored.insert(name.clone()) => {
+                self.find(
+                    Severity::Error,
+                    "source-twice",
+                    &name,
+                    "the manifest has this source twice; the first counts",
+                );
+                None
+            }
+            Ok(_) => Some(name),
+        };
+        self.source(SourceEntry { record, chunks, failed: Vec::new(), restore_as });
+    }
+
+    fn original(&mut self, source: OriginalSource) {
+        let name = source.record.source_file.clone();
+        let mut chunks = Vec::with_capacity(source.chunks.len());
+        let mut failed = Vec::new();
+        if source.chunks.is_empty() {
+            self.find(Severity::Warning, "no-chunks", &name, "nothing was archived of this source");
+        }
+        for OriginalChunk { record, error, bad_sum } in source.chunks {
+            let item =
+                format!("{name}: {}", if record.chunk_id.is_empty() { &record.tiff_path } else { &record.chunk_id });
+            if let Some(error) = error {
+                self.find(
+                    Severity::Error,
+                    "chunk-failed",
+                    &item,
+                    format!("the original script could not archive it: {error}"),
+                );
+                failed.push(FailedChunk {
+                    chunk_id: record.chunk_id,
+                    start_time_seconds: record.start_time_seconds,
+                    error,
+                });
+                continue;
+            }
+            if record.flac_sha256.is_none() {
+                let text = match bad_sum {
+                    Some(sum) => format!("\"{}\" is no SHA-256: the FLAC cannot be checked", sum.escape_debug()),
+                    None => "the manifest has no checksum for it: the FLAC cannot be checked".into(),
+                };
+                self.find(Severity::Warning, "no-checksum", &item, text);
+            }
+            let tiff = resolve(&self.index.root, &self.real_root, &record.tiff_path);
+            match &tiff {
+                None => {
+                    let text =
+                        format!("the path \"{}\" leads nowhere inside the archive", record.tiff_path.escape_debug());
+                    self.find(Severity::Error, "unsafe-path", &item, text);
+                }
+                Some((_, Found::AsGiven)) => {}
+                Some((_, Found::ByEnd | Found::Nowhere)) => self.relocated += 1,
+            }
+            chunks.push(ChunkEntry { record, tiff: tiff.map(|(text, _)| text) });
+        }
+        let restore_as = self.wav_name(&name);
+        self.source(SourceEntry { record: source.record, chunks, failed, restore_as });
+    }
+
+    /// A free name for the WAV of a source that is known by its path on another machine.
+    fn wav_name(&mut self, source_file: &str) -> Option<String> {
+        let parts = |path: &str| -> Vec<String> { path.split(['/', '\\']).map(String::from).collect() };
+        let (source, input) = (parts(source_file), parts(self.index.input_dir.trim_end_matches(['/', '\\'])));
+        let below = source.strip_prefix(&input[..]).filter(|_| !self.index.input_dir.is_empty());
+        let below = below.and_then(|parts| safe_foreign_path(&parts.join("/")).ok());
+        let base = || safe_foreign_path(source.last()?).ok();
+        let Some(path) = below.or_else(base).and_then(|path| path_to_text(&path)) else {
+            self.find(Severity::Error, "unsafe-path", source_file, "its name cannot be a file name here");
+            return None;
+        };
+        let file_start = path.rfind('/').map_or(0, |slash| slash + 1);
+        let stem = match path[file_start..].rfind('.') {
+            Some(dot) if dot > 0 => &path[..file_start + dot],
+            _ => &path[..],
+        };
+        let mut numbered = (2u64..).map(|n| format!("{stem}~{n}.wav"));
+        let mut name = format!("{stem}.wav");
+        while !self.restored.insert(name.to_lowercase()) {
+            let Some(next) = numbered.next() else { break };
+            if name == format!("{stem}.wav") {
+                let text = format!("another source is restored as {name} already");
+                self.find(Severity::Warning, "names-collide", source_file, text);
+            }
+            name = next;
+        }
+        Some(name)
+    }
+
+    fn source(&mut self, mut source: SourceEntry) {
+        if sort_by_time(&mut source.chunks) {
+            let name = source.name().to_string();
+            self.find(Severity::Note, "chunks-out-of-order", &name, "its chunks are not listed in the order of time");
+        }
+        self.index.sources.push(source);
+    }
+
+    fn finish(mut self) -> ArchiveIndex {
+        if self.relocated > 0 {
+            let text = format!(
+                "{} paths of TIFFs lead elsewhere; the files of the same names in the archive's folder are taken",
+                self.relocated
+            );
+            self.find(Severity::Note, "paths-relocated", MANIFEST_NAME, text);
+        }
+        let mut first: HashMap<&str, (&SourceEntry, &ChunkEntry)> = HashMap::new();
+        let mut twice = Vec::new();
+        for (source, chunk) in self.index.sources.iter().flat_map(|s| s.chunks.iter().map(move |c| (s, c))) {
+            let Some(tiff) = &chunk.tiff else { continue };
+            let Some((other, other_chunk)) = first.get(tiff.as_str()) else {
+                first.insert(tiff, (source, chunk));
+                continue;
+            };
+            let (a, b) = (other.name(), source.name());
+            twice.push(if other_chunk.record.flac_sha256 == chunk.record.flac_sha256 {
+                finding(Severity::Warning, "tiff-named-twice", tiff, format!("{a} and {b} both name this TIFF"))
+            } else {
+                let text = format!(
+                    "{a} and {b} both name this TIFF, with different checksums: one of them has overwritten the other"
+                );
+                finding(Severity::Error, "tiff-named-twice", tiff, text)
+            });
+        }
+        self.index.findings.extend(twice);
+        self.index
+    }
+}
+
+/// Sorts chunks by their first sample, or by their start in seconds, if all say it. Says whether that changed anything.
+fn sort_by_time(chunks: &mut [ChunkEntry]) -> bool {
+    let samples = chunks.iter().all(|chunk| chunk.record.start_sample.is_some());
+    let seconds = chunks.iter().all(|chunk| chunk.record.start_time_seconds.is_some());
+    let order = |a: &ChunkEntry, b: &ChunkEntry| {
+        let second = |chunk: &ChunkEntry| chunk.record.start_time_seconds.map_or(0.0, Real::get);
+        match (samples, seconds) {
+            (true, _) => a.record.start_sample.cmp(&b.record.start_sample),
+            (false, true) => second(a).total_cmp(&second(b)),
+            (false, false) => Ordering::Equal,
+        }
+    };
+    let sorted = chunks.is_sorted_by(|a, b| order(a, b) != Ordering::Greater);
+    chunks.sort_by(order);
+    !sorted
+}

@@ -1,0 +1,47 @@
+//! `manifest.json`, what stands around it, and how it survives crashes.
+//!
+//! - `model`: [`Manifest`], [`SourceRecord`], [`ChunkRecord`]: the JSON with the original keys and ours; keys that this
+//!   version does not know are kept at every level. `record` and `values` are what the model is built of.
+//! - `file`: reading with bounds, writing atomically.
+//! - `journal`: the write-ahead log `temp/journal.jsonl`, so that a manifest of many small files is not rewritten for
+//!   each of them and nothing that was reported as done is lost.
+//! - `lock`: one writer at a time for an archive.
+//! - `names`: what TIFFs are called.
+//! - `paths`: names from a manifest as paths, never out of the folder they belong to.
+//! - `sums`: `SHA256SUMS` for `sha256sum -c`.
+//! - `original`, `resolve`, `index`: manifests of the original Python scripts, and the one normalised form of both that the
+//!   extracting side works on.
+//!
+//! A run of the encoder: take the [`ArchiveLock`], read the manifest, open the [`Journal`] (which gives what an earlier
+//! run left behind), append an [`Entry`] per finished source, fold them all into the manifest at the end, write it and
+//! `SHA256SUMS`, remove the journal, release the lock.
+
+mod atomic;
+mod file;
+mod index;
+mod journal;
+mod lock;
+mod model;
+mod names;
+mod original;
+mod paths;
+mod record;
+mod resolve;
+mod sums;
+mod values;
+
+pub use atomic::{sync_dir, write_atomically};
+pub use file::{MANIFEST_NAME, ReadLimits};
+pub use index::{ArchiveIndex, ChunkEntry, FailedChunk, Finding, Origin, Severity, SourceEntry};
+pub use journal::{
+    Entry, EntryKind, JOURNAL_NAME, Journal, Rename, Replay, TEMP_DIR, finish_renames, recover_renames, replay,
+};
+pub use lock::{ArchiveLock, LOCK_NAME};
+pub use model::{
+    Always, ChunkRecord, Chunks, FORMAT, FORMAT_VERSION, Files, GroupRecord, Manifest, Restore, SourceRecord,
+    created_by,
+};
+pub use names::{TiffNames, chunk_id, chunk_tiff_name, stem_of_tiff};
+pub use paths::{confine, path_to_text, safe_foreign_path, safe_relative_path};
+pub use sums::{SUMS_NAME, Sums};
+pub use values::{Extra, JsonText, Real, Sha256Sum};

@@ -1,0 +1,370 @@
+//! The manifest's records. Keys and meanings of the original scripts are kept; the others are this format's own.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+use super::record::{Absent, record};
+use super::values::{JsonText, Real, Sha256Sum};
+
+/// The value of `"format"` in our manifests.
+pub const FORMAT: &str = "audio-tiff";
+/// The version of the format that this library writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The value of `"created_by"`.
+pub fn created_by() -> String {
+    concat!("audio2tiff ", env!("CARGO_PKG_VERSION")).into()
+}
+
+record! {
+    /// `manifest.json`: what is archived, with checksums.
+    ///
+    /// All optional keys are left out where they say nothing, so a manifest of the original scripts passes through
+    /// this type unchanged in meaning.
+    pub struct Manifest {
+        /// The folder that was archived, as a path of the machine it was done on.
+        pub input_dir: String,
+        /// Length of all chunks but the last of each source, in seconds.
+        pub chunk_seconds: Option<Real>,
+        /// [`FORMAT`]; absent in archives of the original scripts.
+        pub format: String,
+        /// [`FORMAT_VERSION`] of the writer.
+        pub format_version: Option<u32>,
+        /// Program and version that began the archive.
+        pub created_by: String,
+        /// The sources.
+        pub files: Files,
+    }
+}
+
+impl Manifest {
+    /// A manifest of ours without any source yet.
+    pub fn new(input_dir: impl Into<String>, chunk_seconds: Real) -> Self {
+        Manifest {
+            input_dir: input_dir.into(),
+            chunk_seconds: Some(chunk_seconds),
+            format: FORMAT.into(),
+            format_version: Some(FORMAT_VERSION),
+            created_by: created_by(),
+            ..Manifest::default()
+        }
+    }
+
+    /// Whether this is a manifest of this format rather than of the original scripts.
+    pub fn is_ours(&self) -> bool {
+        self.format == FORMAT
+    }
+}
+
+record! {
+    /// One source file.
+    pub struct SourceRecord {
+        /// Its path on the machine it was archived on.
+        pub source_file: String,
+        /// Its path below the input folder, with `/`; the key of a source in the archive.
+        pub relative_path: String,
+        /// SHA-256 of the whole source file.
+        pub sha256: Option<Sha256Sum>,
+        /// Its length in bytes.
+        pub size_bytes: Option<u64>,
+        /// When it was last modified, RFC 3339 in UTC.
+        pub modified: Option<String>,
+        /// The container as a short word: `wav`, `rf64`, `aiff`, `flac`, `mp3`…
+        pub container: Option<String>,
+        /// The form of the samples: `s24le`, `f32be`… or the codec of a coded source.
+        pub sample_format: Option<String>,
+        /// Sample rate in Hz; a few old containers have fractions.
+        pub sample_rate: Option<Real>,
+        /// Channels of the source.
+        pub channels: Option<u32>,
+        /// Bits of a sample in its container.
+        pub bits_per_sample: Option<u32>,
+        /// Samples per channel in the whole source.
+        pub total_samples: Option<u64>,
+        /// What restoring gives.
+        pub restore: Option<Restore>,
+        /// Channels of each FLAC where one FLAC cannot take all of them: `[8, 4]` for twelve.
+        pub channel_groups: Vec<u32>,
+        /// Where the samples begin in the source, in bytes.
+        pub data_offset: Option<u64>,
+        /// Bytes of the samples in the source.
+        pub data_length: Option<u64>,
+        /// The decoder, with version, that made the access copy of a coded source.
+        pub decoder: Option<String>,
+        /// Descriptive metadata: an object.
+        pub metadata: Option<JsonText>,
+        /// Remarks for a person.
+        pub notes: Vec<String>,
+        /// What was odd about the source, for a person.
+        pub warnings: Vec<String>,
+        /// The chunks in order.
+        pub chunks: Chunks,
+    }
+}
+
+record! {
+    /// One chunk: one TIFF.
+    pub struct ChunkRecord {
+        /// `chunk_000000`, counted within the source.
+        pub chunk_id: String,
+        /// The TIFF, relative to the manifest, with `/`.
+        pub tiff_path: String,
+        /// SHA-256 of the FLAC (of the first, where there are several).
+        pub flac_sha256: Option<Sha256Sum>,
+        /// `start_sample / sample_rate` ([`Real::seconds`]).
+        pub start_time_seconds: Option<Real>,
+        /// Length of the TIFF in bytes.
+        pub size_bytes: Option<u64>,
+        /// First sample (per channel) of the chunk, counted in the source.
+        pub start_sample: Option<u64>,
+        /// Samples (per channel) in the chunk.
+        pub num_samples: Option<u64>,
+        /// Length of the FLAC in bytes.
+        pub flac_size_bytes: Option<u64>,
+        /// Where the FLAC begins in the TIFF, in bytes.
+        pub flac_offset: Option<u64>,
+        /// SHA-256 of the TIFF.
+        pub tiff_sha256: Option<Sha256Sum>,
+        /// The FLACs of all channel groups, where there are several.
+        pub groups: Vec<GroupRecord>,
+    }
+}
+
+record! {
+    /// The FLAC of one channel group of a chunk.
+    pub struct GroupRecord {
+        /// Its page in the TIFF, from 0.
+        pub page: u32,
+        /// Its channels.
+        pub channels: u32,
+        /// SHA-256 of the FLAC.
+        pub flac_sha256: Option<Sha256Sum>,
+        /// Length of the FLAC in bytes.
+        pub flac_size_bytes: Option<u64>,
+        /// Where the FLAC begins in the TIFF, in bytes.
+        pub flac_offset: Option<u64>,
+    }
+}
+
+/// What `tiff2flac --reconstruct` gives for a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restore {
+    /// The source file rebuilt from its samples and what stood around them: `byte-identical`.
+    ByteIdentical,
+    /// The source file as it was kept beside an access copy: `original-bytes`.
+    OriginalBytes,
+    /// A word of a later version.
+    Other(Box<str>),
+}
+
+impl Restore {
+    /// The word in the JSON.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Restore::ByteIdentical => "byte-identical",
+            Restore::OriginalBytes => "original-bytes",
+            Restore::Other(word) => word,
+        }
+    }
+}
+
+impl Serialize for Restore {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Restore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Ok(match word.as_str() {
+            "byte-identical" => Restore::ByteIdentical,
+            "original-bytes" => Restore::OriginalBytes,
+            _ => Restore::Other(word.into()),
+        })
+    }
+}
+
+/// The chunks of a source; the key is written even where there are none.
+pub type Chunks = Always<Vec<ChunkRecord>>;
+
+/// A value whose key is always written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Always<T>(pub T);
+
+impl<T> std::ops::Deref for Always<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> std::ops::DerefMut for Always<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T> From<T> for Always<T> {
+    fn from(value: T) -> Self {
+        Always(value)
+    }
+}
+
+impl<T> Absent for Always<T> {
+    fn is_absent(&self) -> bool {
+        false
+    }
+}
+
+impl<T: Serialize> Serialize for Always<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Always<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(Always)
+    }
+}
+
+/// The sources of a manifest, found by `relative_path` in constant time.
+///
+/// They are written sorted by `relative_path` (bytewise; sources without one, which only the original scripts write,
+/// first and in their order), so that the order in which they were finished leaves no trace.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    records: Vec<SourceRecord>,
+    by_path: HashMap<Box<str>, usize>,
+}
+
+impl Files {
+    /// Number of sources.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// All sources in the order they were read or added.
+    pub fn iter(&self) -> std::slice::Iter<'_, SourceRecord> {
+        self.records.iter()
+    }
+
+    /// The source with this `relative_path`; of several, the first.
+    pub fn get(&self, relative_path: &str) -> Option<&SourceRecord> {
+        self.by_path.get(relative_path).map(|&at| &self.records[at])
+    }
+
+    /// Adds a source, or replaces the one with the same `relative_path` and gives that back.
+    pub fn put(&mut self, record: SourceRecord) -> Option<SourceRecord> {
+        if let Some(&at) = self.by_path.get(record.relative_path.as_str()) {
+            return Some(std::mem::replace(&mut self.records[at], record));
+        }
+        self.index(&record);
+        self.records.push(record);
+        None
+    }
+
+    /// Takes a source out.
+    pub fn remove(&mut self, relative_path: &str) -> Option<SourceRecord> {
+        let at = *self.by_path.get(relative_path)?;
+        let record = self.records.remove(at);
+        self.by_path.clear();
+        for at in 0..self.records.len() {
+            let path = self.records[at].relative_path.as_str();
+            if !path.is_empty() {
+                self.by_path.entry(path.into()).or_insert(at);
+            }
+        }
+        Some(record)
+    }
+
+    /// The sources without the index.
+    pub fn into_vec(self) -> Vec<SourceRecord> {
+        self.records
+    }
+
+    fn index(&mut self, record: &SourceRecord) {
+        if !record.relative_path.is_empty() {
+            self.by_path.entry(record.relative_path.as_str().into()).or_insert(self.records.len());
+        }
+    }
+}
+
+impl FromIterator<SourceRecord> for Files {
+    /// Keeps all of them, also where two have the same `relative_path`.
+    fn from_iter<I: IntoIterator<Item = SourceRecord>>(records: I) -> Self {
+        let mut files = Files::default();
+        for record in records {
+            files.index(&record);
+            files.records.push(record);
+        }
+        files
+    }
+}
+
+impl<'a> IntoIterator for &'a Files {
+    type Item = &'a SourceRecord;
+    type IntoIter = std::slice::Iter<'a, SourceRecord>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Equal where they are written the same.
+impl PartialEq for Files {
+    fn eq(&self, other: &Self) -> bool {
+        self.sorted() == other.sorted()
+    }
+}
+
+impl Files {
+    /// The sources in the order they are written.
+    fn sorted(&self) -> Vec<&SourceRecord> {
+        let mut sorted: Vec<&SourceRecord> = self.records.iter().collect();
+        sorted.sort_by(|a, b| a.relative_path.cmp(&b.relative_path));
+        sorted
+    }
+}
+
+impl Absent for Files {
+    fn is_absent(&self) -> bool {
+        false
+    }
+}
+
+impl Serialize for Files {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.sorted())
+    }
+}
+
+impl<'de> Deserialize<'de> for Files {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Files;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of sources")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Files, A::Error> {
+                let mut files = Files::default();
+                while let Some(record) = list.next_element::<SourceRecord>()? {
+                    files.index(&record);
+                    files.records.push(record);
+                }
+                Ok(files)
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}

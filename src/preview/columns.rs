@@ -1,0 +1,294 @@
+//! From many frames to one picture column, without knowing how many frames there will be.
+//!
+//! In: one row of band powers per frame. Kept: at most `capacity` columns of three statistics per band. When they
+//! are full, neighbours are merged and each column stands for twice the time from then on. As long as columns
+//! are single frames, frames lie closer together than the half window that is enough later on, so that a short
+//! recording gets a sharp picture and a long one stays cheap.
+//!
+//! The statistics of a band within a column, each a power:
+//! - the mean, which shows what is always there;
+//! - the maximum, which shows clicks and drum beats, however short;
+//! - the sustained maximum: the greatest power that three frames in a row, half a window apart, all reach. Calls
+//!   and notes do; clicks touch two frames at most, so that a column full of them does not hide a call.
+
+use std::collections::VecDeque;
+
+use super::arith::decibels;
+
+/// How much of the picture each statistic makes up, as shares of the decibels, in columns of many frames.
+const SUSTAINED_SHARE: f64 = 0.5;
+/// Of what is left, the share of the maximum; the rest is the mean.
+const MAXIMUM_SHARE: f64 = 0.5;
+/// A sustained maximum counts as at most this far below the maximum, so that a lone click in digital silence shows.
+const SUSTAINED_DEPTH_DB: f64 = 48.0;
+/// Columns of more half windows than this show the sustained maximum at its full share; of two or less, not at all.
+const MANY_FRAMES: f64 = 8.0;
+
+/// Statistics of closed columns, as the upper 16 bits of the `f32` (within 0.02 dB; greater means greater).
+#[derive(Debug, Clone, Default)]
+struct Statistics {
+    mean: Vec<u16>,
+    maximum: Vec<u16>,
+    sustained: Vec<u16>,
+}
+
+/// Collects frames into columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Columns {
+    row_len: usize,
+    capacity: usize,
+    /// Distance of the frames that are due now, and the one at which it stays.
+    hop: usize,
+    final_hop: usize,
+    /// Sample on which the next frame is to be centred.
+    next_centre: u64,
+    frames_per_column: u64,
+    /// The column being filled.
+    frames: u64,
+    sum: Vec<f32>,
+    maximum: Vec<f32>,
+    sustained: Vec<f32>,
+    /// Rows of the last window length, newest last.
+    history: VecDeque<Vec<f32>>,
+    count: usize,
+    closed: Statistics,
+}
+
+impl Columns {
+    /// Columns of rows of `row_len` values, from frames `hop` apart at first and `final_hop` in the end.
+    ///
+    /// `capacity` must be a multiple of 16, `final_hop` a power of two times `hop`.
+    pub fn new(row_len: usize, hop: usize, final_hop: usize, capacity: usize) -> Columns {
+        Columns {
+            row_len,
+            capacity,
+            hop,
+            final_hop,
+            next_centre: 0,
+            frames_per_column: 1,
+            frames: 0,
+            sum: vec![0.0; row_len],
+            maximum: vec![0.0; row_len],
+            sustained: vec![0.0; row_len],
+            history: VecDeque::new(),
+            count: 0,
+            closed: Statistics::default(),
+        }
+    }
+
+    /// Distance in samples at which further frames are wanted.
+    pub fn hop(&self) -> usize {
+        self.hop
+    }
+
+    /// Takes in the next frame, centred on sample `centre`.
+    ///
+    /// The first may come late, as frames lie wholly within the recording: it stands for those that are missing as well.
+    pub fn push(&mut self, row: &[f32], centre: u64) {
+        while self.next_centre <= centre {
+            self.add(row);
+        }
+    }
+
+    /// After the last frame: it also stands for those that are missing before sample `end`.
+    pub fn fill_up(&mut self, end: u64) {
+        if let Some(last) = self.history.back().cloned() {
+            while self.next_centre < end {
+                self.add(&last);
+            }
+        }
+    }
+
+    fn add(&mut self, row: &[f32]) {
+        self.next_centre += self.hop as u64;
+        let lag = self.final_hop / self.hop;
+        for ((sum, maximum), value) in self.sum.iter_mut().zip(&mut self.maximum).zip(row) {
+            *sum += value;
+            *maximum = if *value > *maximum { *value } else { *maximum };
+        }
+        if let [Some(one), Some(two)] = [lag, 2 * lag].map(|back| self.history.len().checked_sub(back)) {
+            let rows = row.iter().zip(&self.history[one]).zip(&self.history[two]);
+            for (sustained, ((a, b), c)) in self.sustained.iter_mut().zip(rows) {
+                let least = if a < b { a } else { b };
+                let least = if c < least { c } else { least };
+                *sustained = if least > sustained { *least } else { *sustained };
+            }
+        }
+        self.remember(row, 2 * lag);
+        self.frames += 1;
+        if self.frames == self.frames_per_column {
+            self.close();
+        }
+    }
+
+    /// Keeps the last `keep` rows, reusing the memory of the one that falls out.
+    fn remember(&mut self, row: &[f32], keep: usize) {
+        let mut newest = if self.history.len() >= keep { self.history.pop_front() } else { None }.unwrap_or_default();
+        newest.clear();
+        newest.extend_from_slice(row);
+        self.history.push_back(newest);
+    }
+
+    fn close(&mut self) {
+        let share = 1.0 / self.frames as f32;
+        self.closed.mean.extend(self.sum.iter().map(|sum| pack(sum * share)));
+        self.closed.maximum.extend(self.maximum.iter().map(|value| pack(*value)));
+        self.closed.sustained.extend(self.sustained.iter().map(|value| pack(*value)));
+        for values in [&mut self.sum, &mut self.maximum, &mut self.sustained] {
+            values.fill(0.0);
+        }
+        self.frames = 0;
+        self.count += 1;
+        if self.count == self.capacity {
+            self.halve();
+        }
+    }
+
+    fn halve(&mut self) {
+        let len = self.row_len;
+        merge_pairs(&mut self.closed.mean, len, |a, b| pack((unpack(a) + unpack(b)) * 0.5));
+        merge_pairs(&mut self.closed.maximum, len, u16::max);
+        merge_pairs(&mut self.closed.sustained, len, u16::max);
+        self.count /= 2;
+        if self.hop < self.final_hop {
+            self.hop *= 2;
+            // Every other row is one of the wider grid; the newest is not, as the next frame comes one hop later.
+            let mut keep = self.history.len().is_multiple_of(2);
+            self.history.retain(|_| {
+                keep = !keep;
+                !keep
+            });
+        } else {
+            self.frames_per_column *= 2;
+        }
+    }
+
+    /// The picture's values in dB, at most `width` columns, column by column; −∞ where there was digital silence.
+    pub fn finish(mut self, width: usize) -> Vec<f64> {
+        if self.frames > 0 {
+            // The last column may not fill up; that must not make the others be merged.
+            self.capacity += 1;
+            self.close();
+        }
+        let (len, count) = (self.row_len, self.count);
+        let half_windows = self.frames_per_column as f64 * self.hop as f64 / self.final_hop as f64;
+        let out_count = count.min(width);
+        let mut out = Vec::with_capacity(out_count * len);
+        for column in 0..out_count {
+            // The source columns that begin within this picture column.
+            let (first, end) = ((column * count).div_ceil(out_count), ((column + 1) * count).div_ceil(out_count));
+            let merged = (end - first) as f64;
+            let share = SUSTAINED_SHARE * sustained_weight(half_windows * merged);
+            for row in 0..len {
+                let (mut mean, mut maximum, mut sustained) = (0.0, 0u16, 0u16);
+                for at in (first..end).map(|source| source * len + row) {
+                    mean += f64::from(unpack(self.closed.mean[at]));
+                    maximum = maximum.max(self.closed.maximum[at]);
+                    sustained = sustained.max(self.closed.sustained[at]);
+                }
+                out.push(combine(mean / merged, unpack(maximum).into(), unpack(sustained).into(), share));
+            }
+        }
+        out
+    }
+}
+
+/// 0 for columns of up to two half windows, 1 for those of many.
+fn sustained_weight(half_windows: f64) -> f64 {
+    ((decibels(half_windows) - decibels(2.0)) / (decibels(MANY_FRAMES) - decibels(2.0))).clamp(0.0, 1.0)
+}
+
+/// The picture's value in dB out of the three powers.
+fn combine(mean: f64, maximum: f64, sustained: f64, sustained_share: f64) -> f64 {
+    if maximum <= 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    let maximum = decibels(maximum);
+    let sustained = decibels(sustained).max(maximum - SUSTAINED_DEPTH_DB);
+    // Rounding may have brought the mean of tiny powers to zero.
+    let mean = decibels(mean).max(maximum - 2.0 * SUSTAINED_DEPTH_DB);
+    let events = maximum * MAXIMUM_SHARE + mean * (1.0 - MAXIMUM_SHARE);
+    sustained * sustained_share + events * (1.0 - sustained_share)
+}
+
+fn merge_pairs(values: &mut Vec<u16>, len: usize, merge: impl Fn(u16, u16) -> u16) {
+    let pairs = values.len() / (2 * len);
+    for pair in 0..pairs {
+        for row in 0..len {
+            let at = 2 * pair * len + row;
+            values[pair * len + row] = merge(values[at], values[at + len]);
+        }
+    }
+    values.truncate(pairs * len);
+}
+
+/// The upper half of a non-negative `f32`, rounded to nearest.
+fn pack(value: f32) -> u16 {
+    let bits = value.to_bits();
+    ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
+}
+
+fn unpack(packed: u16) -> f32 {
+    f32::from_bits(u32::from(packed) << 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collect(frames: impl Iterator<Item = f32>, capacity: usize, width: usize) -> Vec<f64> {
+        let mut columns = Columns::new(1, 4, 4, capacity);
+        frames.enumerate().for_each(|(t, value)| columns.push(&[value], 4 * t as u64));
+        columns.finish(width)
+    }
+
+    #[test]
+    fn packed_powers_are_within_two_hundredths_of_a_decibel() {
+        let mut value = 1e-20f32;
+        while value < 1e3 {
+            let error = decibels(f64::from(unpack(pack(value)))) - decibels(f64::from(value));
+            assert!(error.abs() < 0.02, "{value}: {error}");
+            value *= 1.0137;
+        }
+        assert_eq!(unpack(pack(0.0)), 0.0);
+    }
+
+    #[test]
+    fn columns_never_exceed_the_capacity_and_keep_every_frame() {
+        for frames in [1usize, 15, 16, 17, 100, 1000, 4097] {
+            let out = collect((0..frames).map(|_| 0.5), 16, 8);
+            assert!(!out.is_empty() && out.len() <= 8, "{frames}: {}", out.len());
+            assert!(out.iter().all(|db| (db - decibels(0.5)).abs() < 0.02), "{frames}");
+        }
+    }
+
+    #[test]
+    fn a_lone_frame_and_a_sustained_one_both_stand_out() {
+        let value = |t: usize| if t == 5000 || (2000..2004).contains(&t) { 1.0 } else { 1e-6 };
+        let out = collect((0..8192).map(value), 64, 32);
+        let at = |t: usize| out[t * out.len() / 8192];
+        assert!(at(100) < -59.0 && at(5000) > at(100) + 12.0 && at(2000) > at(100) + 30.0);
+    }
+
+    #[test]
+    fn digital_silence_stays_apart_from_any_level() {
+        let out = collect((0..1000).map(|t| if t < 500 { 0.0 } else { 1e-12 }), 32, 16);
+        assert_eq!(out[0], f64::NEG_INFINITY);
+        assert!(out[out.len() - 2].is_finite());
+    }
+
+    #[test]
+    fn frames_that_grow_apart_keep_their_history() {
+        let mut columns = Columns::new(1, 1, 4, 16);
+        let mut centre = 0;
+        while centre < 4096 {
+            let hop = columns.hop();
+            for _ in 0..8 {
+                columns.push(&[if (1000..1016).contains(&centre) { 1.0 } else { 1e-6 }], centre);
+                centre += hop as u64;
+            }
+        }
+        assert_eq!(columns.hop(), 4);
+        assert!(unpack(*columns.closed.sustained.iter().max().expect("columns")) == 1.0);
+    }
+}

@@ -1,0 +1,351 @@
+//! Draws a [`Spectrum`] as a picture.
+//!
+//! ```text
+//! name · chunk · format                        level range      title
+//!      04:00      05:00      06:00                              clock, where the recording says when it began
+//! kHz ┌──────────────────────────────────────┐
+//!  10 │              spectrogram             │
+//!   1 │                                      │
+//!     ├──────────────────────────────────────┤
+//!  dB │              level strip             │
+//!     └──────────────────────────────────────┘
+//!  0:00:00    1:00:00    2:00:00                                elapsed time
+//! ```
+
+use super::axes::{Tick, clock_ticks, elapsed_text, elapsed_ticks, frequency_ticks, kilohertz};
+use super::canvas::{Color, Picture, shortened, text_width};
+use super::clock::WallClock;
+use super::font;
+use super::layout::Layout;
+use super::range::DbRange;
+use super::settings::Settings;
+use super::spectrum::{Level, Spectrum, Values, stored_db};
+
+const PAPER: Color = [22, 22, 26];
+const INK: Color = [214, 214, 218];
+const FAINT: Color = [142, 142, 150];
+const LINE: Color = [92, 92, 100];
+const STRIP: Color = [10, 10, 12];
+const PEAK: Color = [58, 92, 114];
+const RMS: Color = [118, 170, 192];
+const CLIPPED: Color = [236, 44, 44];
+
+/// Height of the level strip and the levels at its ends.
+const STRIP_HEIGHT: usize = 40;
+const STRIP_LOW_DB: f64 = -80.0;
+/// Pixels that a time label may take up, on average.
+const TIME_LABEL_ROOM: f64 = 80.0;
+/// Pixels between two frequency labels at least.
+const FREQUENCY_LABEL_ROOM: f64 = 15.0;
+
+/// What is written around the picture.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Labels {
+    /// Name of the source, shortened in the middle where it is too long.
+    pub source_name: String,
+    /// Number of the chunk, from 0.
+    pub chunk_index: u64,
+    /// Number of chunks of the recording, where known.
+    pub chunk_count: Option<u64>,
+    /// Where in the recording the chunk begins, seconds.
+    pub start_seconds: f64,
+    /// What the samples are, for people: `24-bit WAV`. May be empty.
+    pub format: String,
+    /// When the *recording* began, where it says so.
+    pub recording_start: Option<WallClock>,
+}
+
+impl Labels {
+    /// When the chunk began, where the recording says when it did.
+    pub fn chunk_start(&self) -> Option<WallClock> {
+        self.recording_start?.plus_seconds(self.start_seconds)
+    }
+}
+
+/// Where the spectrograms lie within the picture, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plot {
+    pub x: usize,
+    pub y: usize,
+    pub width: usize,
+    pub height: usize,
+}
+
+/// The frame around the spectrograms: where they lie, and how large the whole picture is.
+pub(crate) struct Frame {
+    pub layout: Layout,
+    pub plot: Plot,
+    pub width: usize,
+    pub height: usize,
+    strip_y: usize,
+}
+
+impl Frame {
+    pub fn new(spectrum: &Spectrum, labels: &Labels, settings: &Settings) -> Frame {
+        let layout = Layout::new(settings, spectrum.streams as usize);
+        let (width, height, zoom) = (layout.plot_width, layout.plot_height(), layout.zoom);
+        if !layout.axes {
+            let plot = Plot { x: 0, y: 0, width, height };
+            return Frame { layout, plot, width, height, strip_y: height };
+        }
+        let clock_room = if labels.chunk_start().is_some() { 14 } else { 0 };
+        let plot = Plot { x: Layout::LEFT * zoom, y: (24 + clock_room) * zoom, width, height };
+        let strip_y = plot.y + height + 3 * zoom;
+        Frame {
+            layout,
+            plot,
+            width: width + (Layout::LEFT + Layout::RIGHT) * zoom,
+            height: strip_y + (STRIP_HEIGHT + 22) * zoom,
+            strip_y,
+        }
+    }
+}
+
+/// Draws the picture of a chunk with the range that its recording shares.
+///
+/// Where [`Settings::db_range`] is given, it is taken instead of `range`. Settings must be those of the analysis, save
+/// for the colours and `db_range`; a picture of other sizes is drawn all the same, but with bands left out or repeated.
+pub fn render(spectrum: &Spectrum, range: &DbRange, labels: &Labels, settings: &Settings) -> Picture {
+    let frame = Frame::new(spectrum, labels, settings);
+    let range = settings.db_range.unwrap_or(*range);
+    let mut picture = Picture::filled(frame.width, frame.height, PAPER);
+    let table = settings.color_map.table();
+    draw_values(&mut picture, &frame, spectrum, &range, &table);
+    if frame.layout.axes {
+        draw_title(&mut picture, &frame, spectrum, &range, labels, &table);
+        draw_frequencies(&mut picture, &frame, spectrum);
+        draw_level(&mut picture, &frame, spectrum);
+        draw_times(&mut picture, &frame, spectrum, labels);
+    }
+    picture
+}
+
+/// The spectrograms themselves.
+fn draw_values(picture: &mut Picture, frame: &Frame, spectrum: &Spectrum, range: &DbRange, table: &[Color; 256]) {
+    let (plot, layout) = (frame.plot, frame.layout);
+    let dark = if matches!(spectrum.values, Values::Indices(_)) { [0; 3] } else { table[0] };
+    let (columns, rows, bands) = (spectrum.columns(), spectrum.rows(), spectrum.bands as usize);
+    for stream in 0..layout.streams {
+        let top = plot.y + stream * (layout.stream_height() + layout.gap());
+        picture.fill(plot.x, top, plot.width, layout.stream_height(), dark);
+        if columns == 0 || bands == 0 {
+            continue;
+        }
+        for x in 0..plot.width {
+            let source = Source::new(x, plot.width, columns);
+            for band in 0..layout.bands {
+                let row = stream * bands + band * bands / layout.bands;
+                let color = match &spectrum.values {
+                    Values::Levels(values) => {
+                        let share = |column: usize| range.share(stored_db(values[column * rows + row]));
+                        let share =
+                            share(source.left) * (1.0 - source.right_share) + share(source.right) * source.right_share;
+                        table[(share * 255.0).round() as usize]
+                    }
+                    Values::Indices(values) => values[source.nearest * rows + row],
+                };
+                let y = top + (layout.bands - 1 - band) * layout.band_height;
+                picture.fill(plot.x + x, y, 1, layout.band_height, color);
+            }
+        }
+    }
+}
+
+/// Which columns of the spectrum make up a column of the picture.
+struct Source {
+    left: usize,
+    right: usize,
+    right_share: f64,
+    nearest: usize,
+}
+
+impl Source {
+    /// For column `x` of `width`, out of `columns`: between the two nearest where there are fewer than the picture has.
+    fn new(x: usize, width: usize, columns: usize) -> Source {
+        let nearest = (x * columns / width).min(columns - 1);
+        if columns >= width {
+            return Source { left: nearest, right: nearest, right_share: 0.0, nearest };
+        }
+        // Column `c` is measured around its beginning, as the frames are centred there.
+        let position = (x as f64 + 0.5) * columns as f64 / width as f64 - 0.5;
+        let left = (position.max(0.0) as usize).min(columns - 1);
+        let right = (left + 1).min(columns - 1);
+        Source { left, right, right_share: (position - left as f64).clamp(0.0, 1.0), nearest }
+    }
+}
+
+fn draw_title(
+    p: &mut Picture,
+    frame: &Frame,
+    spectrum: &Spectrum,
+    range: &DbRange,
+    labels: &Labels,
+    table: &[Color; 256],
+) {
+    let zoom = frame.layout.zoom;
+    let (left, right, y) = (8 * zoom, frame.width - Layout::RIGHT * zoom, 7 * zoom);
+    let scale_left = draw_scale(p, frame, spectrum, range, table);
+    let mut facts = Vec::new();
+    if let Some(count) = labels.chunk_count.filter(|count| *count > 1) {
+        facts.push(format!("chunk {} of {count}", labels.chunk_index + 1));
+    } else if labels.chunk_index > 0 {
+        facts.push(format!("chunk {}", labels.chunk_index + 1));
+    }
+    let decimals = if spectrum.seconds() < 10.0 { 3 } else { 0 };
+    facts.push(elapsed_text(spectrum.seconds(), decimals));
+    facts.push(format!("{} kHz", kilohertz(f64::from(spectrum.sample_rate))));
+    facts.push(match spectrum.channels {
+        1 => "mono".into(),
+        2 => "stereo".into(),
+        n => format!("{n} channels"),
+    });
+    if !labels.format.is_empty() {
+        facts.push(labels.format.clone());
+    }
+    if let Some(start) = labels.chunk_start() {
+        facts.push(format!("{} {}, {}", start.date_text(), start.time_text(), start.offset_text()));
+    }
+    let facts = facts.join(" · ");
+    let clipped = match spectrum.clipped {
+        0 => String::new(),
+        1_000_000.. => format!("clipped: {:.1} million samples", spectrum.clipped as f64 / 1e6),
+        n => format!("clipped: {n} samples"),
+    };
+    let space = 2 * font::ADVANCE * zoom;
+    let taken = |text: &str| if text.is_empty() { 0 } else { text_width(text, zoom) + space };
+    let room = scale_left.min(right).saturating_sub(left + taken(&facts) + taken(&clipped)) / (font::ADVANCE * zoom);
+    let name = shortened(&labels.source_name, room.max(12));
+    let mut x = left;
+    for (text, color) in [(name.as_str(), INK), (&facts, FAINT), (&clipped, CLIPPED)] {
+        if !text.is_empty() {
+            let letters = scale_left.saturating_sub(x) / (font::ADVANCE * zoom);
+            x = p.text(x, y, zoom, &shortened(text, letters), color) + space;
+        }
+    }
+}
+
+/// The colours and what they stand for, at the right; returns where it begins.
+fn draw_scale(p: &mut Picture, frame: &Frame, spectrum: &Spectrum, range: &DbRange, table: &[Color; 256]) -> usize {
+    let zoom = frame.layout.zoom;
+    let (mut x, y) = (frame.plot.x + frame.plot.width, 7 * zoom);
+    let space = font::ADVANCE * zoom;
+    if matches!(spectrum.values, Values::Indices(_)) {
+        for (text, color) in
+            [("events", [80, 120, 255]), ("concentration", [60, 220, 60]), ("complexity", [255, 70, 70])]
+        {
+            x = x.saturating_sub(text_width(text, zoom));
+            p.text(x, y, zoom, text, color);
+            x = x.saturating_sub(space);
+        }
+        return x;
+    }
+    let high = format!("{} dBFS", minus(range.high()));
+    let low = minus(range.low());
+    x = x.saturating_sub(text_width(&high, zoom));
+    p.text(x, y, zoom, &high, FAINT);
+    let width = 96 * zoom;
+    x = x.saturating_sub(space + width);
+    for i in 0..width {
+        p.fill(x + i, y, 1, 7 * zoom, table[i * 255 / (width - 1)]);
+    }
+    x = x.saturating_sub(space + text_width(&low, zoom));
+    p.text(x, y, zoom, &low, FAINT);
+    x.saturating_sub(2 * space)
+}
+
+/// A level with a sign that is as wide as a digit, without decimals where there are none.
+fn minus(db: f64) -> String {
+    let text = format!("{db:.1}");
+    text.trim_end_matches(".0").replace('-', "−")
+}
+
+fn draw_frequencies(p: &mut Picture, frame: &Frame, spectrum: &Spectrum) {
+    let (plot, layout) = (frame.plot, frame.layout);
+    let zoom = layout.zoom;
+    let height = layout.stream_height();
+    // The unit stands where the uppermost label would, so keep clear of it.
+    let apart = FREQUENCY_LABEL_ROOM * zoom as f64 / height as f64;
+    let ticks = frequency_ticks(spectrum.scale, spectrum.fmin, spectrum.fmax, apart);
+    for stream in 0..layout.streams {
+        let top = plot.y + stream * (height + layout.gap());
+        for tick in &ticks {
+            let y = top + ((1.0 - tick.at) * (height - 1) as f64).round() as usize;
+            p.fill(plot.x - 4 * zoom, y, 3 * zoom, zoom, LINE);
+            p.fill(plot.x + plot.width + zoom, y, 3 * zoom, zoom, LINE);
+            let text = if tick.at == 0.0 { "" } else { &tick.label };
+            let text_y = y.saturating_sub(3 * zoom);
+            p.text(plot.x.saturating_sub(7 * zoom + text_width(text, zoom)), text_y, zoom, text, FAINT);
+        }
+        if layout.streams > 1 && height >= 12 * zoom {
+            let label = (stream + 1).to_string();
+            p.text(plot.x + plot.width + 8 * zoom, top + height / 2 - 4 * zoom, zoom, &label, INK);
+        }
+    }
+    p.text(4 * zoom, plot.y, zoom, "kHz", FAINT);
+}
+
+fn draw_level(p: &mut Picture, frame: &Frame, spectrum: &Spectrum) {
+    let (plot, zoom) = (frame.plot, frame.layout.zoom);
+    let (top, height) = (frame.strip_y, STRIP_HEIGHT * zoom);
+    p.fill(plot.x, top, plot.width, height, STRIP);
+    let count = spectrum.levels.len();
+    if count > 0 {
+        for x in 0..plot.width {
+            let first = x * count / plot.width;
+            let end = ((x + 1) * count / plot.width).max(first + 1);
+            let levels = &spectrum.levels[first..end];
+            let most = |value: fn(&Level) -> f32| levels.iter().map(value).fold(0.0, f32::max);
+            let clipped = levels.iter().any(|level| level.clipped > 0);
+            let peak_color = if clipped { CLIPPED } else { PEAK };
+            for (value, color) in [(most(|level| level.peak), peak_color), (most(|level| level.rms), RMS)] {
+                let bar = strip_share(value) * height as f64;
+                let bar = bar.round() as usize;
+                p.fill(plot.x + x, top + height - bar, 1, bar, color);
+            }
+            if clipped {
+                p.fill((plot.x + x).saturating_sub(zoom / 2), top, zoom, 6 * zoom, CLIPPED);
+            }
+        }
+    }
+    for (share, text) in [(0.0, "0"), (0.5, "−40"), (1.0, "−80")] {
+        let y = top + (share * (height - zoom) as f64) as usize;
+        p.fill(plot.x - 4 * zoom, y, 3 * zoom, zoom, LINE);
+        let text_y = (y - 3 * zoom).min(top + height - 8 * zoom).max(top);
+        p.text(plot.x.saturating_sub(7 * zoom + text_width(text, zoom)), text_y, zoom, text, FAINT);
+    }
+    p.text(4 * zoom, top + height / 2 - 3 * zoom, zoom, "dB", FAINT);
+}
+
+/// How far up the level strip an amplitude reaches.
+fn strip_share(amplitude: f32) -> f64 {
+    let db = super::arith::decibels(f64::from(amplitude) * f64::from(amplitude));
+    (1.0 - db / STRIP_LOW_DB).clamp(0.0, 1.0)
+}
+
+fn draw_times(p: &mut Picture, frame: &Frame, spectrum: &Spectrum, labels: &Labels) {
+    let (plot, zoom) = (frame.plot, frame.layout.zoom);
+    let seconds = spectrum.seconds();
+    let most = plot.width as f64 / (TIME_LABEL_ROOM * zoom as f64);
+    let bottom = frame.strip_y + STRIP_HEIGHT * zoom;
+    let elapsed = elapsed_ticks(labels.start_seconds, seconds, most);
+    draw_time_ticks(p, frame, &elapsed, bottom + zoom, bottom + 7 * zoom);
+    if let Some(start) = labels.chunk_start() {
+        draw_time_ticks(p, frame, &clock_ticks(start, seconds, most), plot.y - 4 * zoom, plot.y - 14 * zoom);
+    }
+}
+
+/// Ticks at `tick_y`, and as many labels at `text_y` as do not touch.
+fn draw_time_ticks(p: &mut Picture, frame: &Frame, ticks: &[Tick], tick_y: usize, text_y: usize) {
+    let (plot, zoom) = (frame.plot, frame.layout.zoom);
+    let mut free_from = 0;
+    for tick in ticks {
+        let x = plot.x + (tick.at * (plot.width - 1) as f64).round() as usize;
+        p.fill(x, tick_y, zoom, 3 * zoom, LINE);
+        let width = text_width(&tick.label, zoom);
+        let text_x = x.saturating_sub(width / 2).min(frame.width - width - 2 * zoom);
+        if text_x >= free_from {
+            p.text(text_x, text_y, zoom, &tick.label, FAINT);
+            free_from = text_x + width + font::ADVANCE * zoom;
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What the analysis of one chunk leaves behind: the picture's values before they get colours.
+//!
+//! Small enough to be parked in a file until all chunks of a recording are known (at most a few bytes per pixel),
+//! and independent of the range, the labels and the colours.
+
+use super::bands::Scale;
+use super::range::Histogram;
+use crate::error::{Error, Result};
+
+/// Level of one picture column.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Level {
+    /// Greatest magnitude in any channel; 1 is full scale.
+    pub peak: f32,
+    /// Root of the mean square over all channels; 1 is full scale.
+    pub rms: f32,
+    /// Clipped samples, saturating.
+    pub clipped: u32,
+}
+
+/// The picture's values, column by column from the left, within a column stream by stream, lowest band first.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Values {
+    /// Levels in hundredths of a decibel above −300 dB, plus one; 0 is digital silence.
+    Levels(Vec<u16>),
+    /// The three indices as red, green and blue.
+    Indices(Vec<[u8; 3]>),
+}
+
+/// The analysed chunk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spectrum {
+    pub(crate) sample_rate: u32,
+    pub(crate) channels: u32,
+    /// Pictures on top of each other: 1 for the mix, else the number of channels.
+    pub(crate) streams: u32,
+    pub(crate) bands: u32,
+    pub(crate) scale: Scale,
+    pub(crate) fmin: f64,
+    pub(crate) fmax: f64,
+    /// Samples per channel.
+    pub(crate) samples: u64,
+    /// Samples per frame, and between the last two frames.
+    pub(crate) frame_len: u32,
+    pub(crate) hop: u32,
+    pub(crate) values: Values,
+    pub(crate) levels: Vec<Level>,
+    pub(crate) clipped: u64,
+}
+
+const MAGIC: &[u8; 8] = b"ATprev\x00\x01";
+/// Hundredths of a decibel between −300 dB and 0 dB, and the one that stands for silence.
+const ZERO_DB: f64 = 30_001.0;
+
+/// dB as stored; −∞ becomes 0.
+pub(crate) fn store_db(db: f64) -> u16 {
+    if db == f64::NEG_INFINITY { 0 } else { (db * 100.0 + ZERO_DB).round().clamp(1.0, 65535.0) as u16 }
+}
+
+/// The inverse of [`store_db`].
+pub(crate) fn stored_db(stored: u16) -> f64 {
+    if stored == 0 { f64::NEG_INFINITY } else { (f64::from(stored) - ZERO_DB) / 100.0 }
+}
+
+impl Spectrum {
+    /// Number of columns; 0 for a recording without samples.
+    pub fn columns(&self) -> usize {
+        let per_column = self.rows().max(1);
+        match &self.values {
+            Values::Levels(values) => values.len() / per_column,
+            Values::Indices(values) => values.len() / per_column,
+        }
+    }
+
+    /// Rows of all streams together.
+    pub fn rows(&self) -> usize {
+        (self.streams * self.bands) as usize
+    }
+
+    /// Length of the chunk in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.samples as f64 / f64::from(self.sample_rate)
+    }
+
+    /// Samples, of all channels, within runs of clipped ones.
+    pub fn clipped(&self) -> u64 {
+        self.clipped
+    }
+
+    /// Level in dB of a pixel, `row` from the lowest band of the first stream; −∞ for digital silence, `None`
+    /// outside the picture or in a picture of indices.
+    pub fn level_at(&self, column: usize, row: usize) -> Option<f64> {
+        match &self.values {
+            Values::Levels(values) if row < self.rows() => {
+                values.get(column * self.rows() + row).map(|v| stored_db(*v))
+            }
+            _ => None,
+        }
+    }
+
+    /// How often each level occurs, for [`RangeEstimator`](super::RangeEstimator).
+    pub fn histogram(&self) -> Histogram {
+        let mut histogram = Histogram::new();
+        if let Values::Levels(values) = &self.values {
+            let weight = (self.samples / self.columns().max(1) as u64).max(1);
+            values.iter().for_each(|value| histogram.add(stored_db(*value), weight));
+        }
+        histogram
+    }
+
+    /// Everything as bytes, for [`Spectrum::from_bytes`] of the same version of this library.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        for field in [self.sample_rate, self.channels, self.streams, self.bands, self.frame_len, self.hop] {
+            out.extend(field.to_le_bytes());
+        }
+        out.extend(u32::from(self.scale == Scale::Linear).to_le_bytes());
+        out.extend((self.columns() as u32).to_le_bytes());
+        out.extend((self.levels.len() as u32).to_le_bytes());
+        out.extend(u32::from(matches!(self.values, Values::Indices(_))).to_le_bytes());
+        for field in [self.fmin.to_bits(), self.fmax.to_bits(), self.samples, self.clipped] {
+            out.extend(field.to_le_bytes());
+        }
+        for level in &self.levels {
+            for field in [level.peak.to_bits(), level.rms.to_bits(), level.clipped] {
+                out.extend(field.to_le_bytes());
+            }
+        }
+        match &self.values {
+            Values::Levels(values) => values.iter().for_each(|value| out.extend(value.to_le_bytes())),
+            Values::Indices(values) => values.iter().for_each(|value| out.extend(value)),
+        }
+        out
+    }
+
+    /// What [`Spectrum::to_bytes`] wrote; fails on anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Spectrum> {
+        Self::parse(bytes)
+            .ok_or_else(|| Error::malformed("not a parked preview of this version; analyse the chunk anew"))
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Spectrum> {
+        let mut rest = bytes.strip_prefix(MAGIC)?;
+        let mut u32s = [0; 10];
+        for field in &mut u32s {
+            *field = u32::from_le_bytes(take(&mut rest)?);
+        }
+        let [sample_rate, channels, streams, bands, frame_len, hop, linear, columns, level_count, indices] = u32s;
+        let mut u64s = [0; 4];
+        for field in &mut u64s {
+            *field = u64::from_le_bytes(take(&mut rest)?);
+        }
+        let [fmin, fmax, samples, clipped] = u64s;
+        let rows = streams.checked_mul(bands)?;
+        let pixels = u64::from(rows).checked_mul(columns.into())?;
+        let expected = u64::from(level_count) * 12 + pixels.checked_mul(if indices == 1 { 3 } else { 2 })?;
+        if rest.len() as u64 != expected || sample_rate == 0 || linear > 1 || indices > 1 {
+            return None;
+        }
+        let (level_bytes, value_bytes) = rest.split_at_checked(level_count as usize * 12)?;
+        let levels = level_bytes.as_chunks::<12>().0.iter().map(|bytes| {
+            let word = |i: usize| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
+            Level { peak: f32::from_bits(word(0)), rms: f32::from_bits(word(4)), clipped: word(8) }
+        });
+        let values = if indices == 1 {
+            Values::Indices(value_bytes.as_chunks().0.to_vec())
+        } else {
+            Values::Levels(value_bytes.as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect())
+        };
+        Some(Spectrum {
+            sample_rate,
+            channels,
+            streams,
+            bands,
+            scale: if linear == 1 { Scale::Linear } else { Scale::Mel },
+            fmin: f64::from_bits(fmin),
+            fmax: f64::from_bits(fmax),
+            samples,
+            frame_len,
+            hop,
+            levels: levels.collect(),
+            values,
+            clipped,
+        })
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(values: Values) -> Spectrum {
+        Spectrum {
+            sample_rate: 48_000,
+            channels: 2,
+            streams: 1,
+            bands: 3,
+            scale: Scale::Mel,
+            fmin: 0.0,
+            fmax: 24_000.0,
+            samples: 12_345,
+            frame_len: 4096,
+            hop: 2048,
+            values,
+            levels: vec![Level { peak: 0.5, rms: 0.1, clipped: 0 }, Level { peak: 1.0, rms: 0.3, clipped: 7 }],
+            clipped: 7,
+        }
+    }
+
+    #[test]
+    fn bytes_come_back_as_they_were() {
+        for values in [Values::Levels(vec![0, 1, 2, 3, 65535, 30_001]), Values::Indices(vec![[1, 2, 3]; 6])] {
+            let spectrum = example(values);
+            let bytes = spectrum.to_bytes();
+            assert_eq!(Spectrum::from_bytes(&bytes).expect("own bytes"), spectrum);
+            for cut in 0..bytes.len() {
+                assert!(Spectrum::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn stored_levels_are_within_half_a_hundredth() {
+        for db in [-299.9, -96.333, -0.004, 0.0, 12.5] {
+            assert!((stored_db(store_db(db)) - db).abs() <= 0.0051);
+        }
+        assert_eq!(stored_db(store_db(f64::NEG_INFINITY)), f64::NEG_INFINITY);
+    }
+}

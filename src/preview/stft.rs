@@ -1,0 +1,307 @@
+//! Short-time power spectra as rows of band values.
+//!
+//! In: samples of one or more streams (the mono mix, or every channel by itself), in pieces of any length. Out:
+//! batches of up to eight frames, each a row of `streams × bands` values. Frame `t` is centred on sample
+//! `t · hop`, or half a frame later, see [`Edge`]. The window is the periodic Hann window.
+
+use super::arith::cos_sin;
+use super::bands::Bank;
+use super::fft::Plan;
+use super::lanes::{Complex, LANES, Lanes, transpose};
+use crate::error::{Error, Result};
+
+/// Where the first and last frames lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    /// Centred on the first sample and up to the end of the last, with zeros beyond (librosa's `center=True,
+    /// pad_mode="constant"`). A sound that is cut off there shows as a click.
+    Zero,
+    /// Wholly within the samples, so that there is no seam between the chunks of a recording. What is shorter than a frame
+    /// gets zeros.
+    Inner,
+}
+
+/// The transform with its buffers.
+#[derive(Debug, Clone)]
+pub struct Stft {
+    kernel: Kernel,
+    hop: usize,
+    /// Per stream the samples from the start of the next frame on.
+    pending: Vec<Vec<f32>>,
+    /// Sample on which the next frame is centred.
+    centre: u64,
+    /// Samples taken in so far, per stream.
+    taken: u64,
+    edge: Edge,
+    rows: Vec<f32>,
+}
+
+/// What one frame goes through; no state but scratch space.
+#[derive(Debug, Clone)]
+struct Kernel {
+    plan: Plan,
+    window: Vec<f32>,
+    bank: Bank,
+    work: Vec<Complex>,
+    power: Vec<Lanes>,
+}
+
+impl Stft {
+    /// Frames of `n` samples every `hop`, for `streams` streams.
+    ///
+    /// The window is scaled by `scale`: 1 gives the powers that librosa gives, [`full_scale`] those in which a sine
+    /// of amplitude 1 has power 1. Fails where `n` has factors other than 2 and 3, is no multiple of 16, or `hop`
+    /// is zero or longer than `n`.
+    pub fn new(n: usize, hop: usize, streams: usize, scale: f64, edge: Edge, bank: Bank) -> Result<Stft> {
+        let plan = Plan::new(n).filter(|_| n.is_multiple_of(2 * LANES));
+        let plan = plan.ok_or_else(|| Error::unsupported(format!("no transform for frames of {n} samples")))?;
+        if hop == 0 || hop > n {
+            return Err(Error::unsupported(format!("frames of {n} samples cannot be {hop} samples apart")));
+        }
+        let rows = vec![0.0; LANES * streams * bank.len()];
+        let kernel = Kernel {
+            plan,
+            window: hann(n).map(|w| (f64::from(w) * scale * 0.5) as f32).collect(),
+            bank,
+            work: vec![Complex::ZERO; n / 2],
+            power: vec![Lanes::ZERO; n / 2 + 1],
+        };
+        let (padding, centre) = match edge {
+            Edge::Zero => (n / 2, 0),
+            Edge::Inner => (0, n as u64 / 2),
+        };
+        Ok(Stft { kernel, hop, pending: vec![vec![0.0; padding]; streams], centre, taken: 0, edge, rows })
+    }
+
+    /// Values in a row: streams × bands, stream by stream.
+    pub fn row_len(&self) -> usize {
+        self.pending.len() * self.kernel.bank.len()
+    }
+
+    /// Samples per frame.
+    pub fn frame_len(&self) -> usize {
+        self.kernel.plan.frame_len()
+    }
+
+    /// Distance of two frames, in samples.
+    pub fn hop(&self) -> usize {
+        self.hop
+    }
+
+    /// Changes the distance of the frames still to come, which begin where the next one was due anyhow.
+    pub fn set_hop(&mut self, hop: usize) {
+        self.hop = hop.clamp(1, self.frame_len());
+    }
+
+    /// Takes in `len` samples per stream; `fill(stream, space)` writes them into zeroed space.
+    pub fn feed(&mut self, len: usize, mut fill: impl FnMut(usize, &mut [f32])) {
+        for (stream, pending) in self.pending.iter_mut().enumerate() {
+            let before = pending.len();
+            pending.resize(before + len, 0.0);
+            fill(stream, &mut pending[before..]);
+        }
+        self.taken += len as u64;
+    }
+
+    /// The next eight frames, once their samples are there: eight rows one after the other.
+    pub fn batch(&mut self) -> Option<&[f32]> {
+        let span = (LANES - 1) * self.hop + self.frame_len();
+        if self.pending.first().is_none_or(|pending| pending.len() < span) {
+            return None;
+        }
+        self.run(LANES);
+        Some(&self.rows)
+    }
+
+    /// After the last sample: up to eight of the remaining frames, until there are none.
+    ///
+    /// With [`Edge::Zero`] there are `1 + ⌊samples/hop⌋` frames in all.
+    pub fn last_batch(&mut self) -> Option<&[f32]> {
+        let half = self.frame_len() as u64 / 2;
+        if self.edge == Edge::Inner && self.taken < 2 * half && self.centre == half {
+            self.edge = Edge::Zero;
+            self.centre = 0;
+            self.pending.iter_mut().for_each(|pending| drop(pending.splice(..0, vec![0.0; half as usize])));
+        }
+        let last = match self.edge {
+            Edge::Zero => self.taken,
+            Edge::Inner => self.taken.saturating_sub(half),
+        };
+        if self.centre > last {
+            return None;
+        }
+        let left = ((last - self.centre) / self.hop as u64 + 1).min(LANES as u64) as usize;
+        let span = (LANES - 1) * self.hop + self.frame_len();
+        for pending in &mut self.pending {
+            pending.resize(span.max(pending.len()), 0.0);
+        }
+        self.run(left);
+        let len = left * self.row_len();
+        Some(&self.rows[..len])
+    }
+
+    /// Sample on which the next frame is centred.
+    pub fn centre(&self) -> u64 {
+        self.centre
+    }
+
+    fn run(&mut self, frames: usize) {
+        let (bands, row_len, used) = (self.kernel.bank.len(), self.row_len(), frames * self.hop);
+        for (stream, pending) in self.pending.iter_mut().enumerate() {
+            self.kernel.run(pending, self.hop, &mut self.rows[stream * bands..], row_len);
+            pending.drain(..used);
+        }
+        self.centre += used as u64;
+    }
+}
+
+impl Kernel {
+    /// Eight frames from `samples`, `hop` apart, to rows `row_len` apart.
+    fn run(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has AVX2, the only thing that this function asks for beyond the plain one.
+            return unsafe { self.run_avx2(samples, hop, rows, row_len) };
+        }
+        self.run_plain(samples, hop, rows, row_len);
+    }
+
+    /// The same source compiled for AVX2. No fused multiply-add: it would round differently.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn run_avx2(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
+        self.run_plain(samples, hop, rows, row_len);
+    }
+
+    #[inline(always)]
+    fn run_plain(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
+        self.gather(samples, hop);
+        self.plan.power(&mut self.work, &mut self.power);
+        for first in (0..self.bank.len()).step_by(LANES) {
+            let mut tile = [Lanes::ZERO; LANES];
+            for (i, band) in tile.iter_mut().enumerate() {
+                *band = self.bank.value(first + i, &self.power);
+            }
+            let width = LANES.min(self.bank.len() - first);
+            for (frame, values) in transpose(tile).iter().enumerate() {
+                let at = frame * row_len + first;
+                rows[at..at + width].copy_from_slice(&values.0[..width]);
+            }
+        }
+    }
+
+    /// Windows eight frames and interleaves them by lane, even samples as real and odd ones as imaginary parts.
+    #[inline(always)]
+    fn gather(&mut self, samples: &[f32], hop: usize) {
+        let blocks = self.work.chunks_exact_mut(LANES / 2).zip(self.window.chunks_exact(LANES)).enumerate();
+        for (block, (points, window)) in blocks {
+            let mut tile = [Lanes::ZERO; LANES];
+            for (frame, row) in tile.iter_mut().enumerate() {
+                let at = frame * hop + block * LANES;
+                row.0.copy_from_slice(&samples[at..at + LANES]);
+            }
+            let tile = transpose(tile);
+            for (i, point) in points.iter_mut().enumerate() {
+                point.re = tile[2 * i] * window[2 * i];
+                point.im = tile[2 * i + 1] * window[2 * i + 1];
+            }
+        }
+    }
+}
+
+/// The periodic Hann window of `n` values.
+fn hann(n: usize) -> impl Iterator<Item = f32> {
+    (0..n as u64).map(move |i| (0.5 - 0.5 * cos_sin(i, n as u64).0) as f32)
+}
+
+/// The window scale for frames of `n` samples by which a sine of amplitude 1 has power 1 in its bin.
+pub fn full_scale(n: usize) -> f64 {
+    // The sum of the Hann window is n/2; a sine's amplitude is shared by the positive and negative frequency.
+    4.0 / n as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preview::bands::Norm;
+
+    fn rows(samples: &[f32], pieces: usize, plain: bool) -> Vec<f32> {
+        rows_with(samples, pieces, plain, Edge::Zero)
+    }
+
+    fn rows_with(samples: &[f32], pieces: usize, plain: bool, edge: Edge) -> Vec<f32> {
+        let bank = Bank::mel(44_100.0, 512, 61, 0.0, 22_050.0, Norm::Height);
+        let mut stft = Stft::new(512, 256, 1, full_scale(512), edge, bank).expect("supported");
+        let mut out = Vec::new();
+        for piece in samples.chunks(pieces) {
+            stft.feed(piece.len(), |_, space| space.copy_from_slice(piece));
+            if plain {
+                while stft.pending[0].len() >= 7 * 256 + 512 {
+                    let (hop, len) = (stft.hop, stft.row_len());
+                    let pending = stft.pending[0].clone();
+                    stft.kernel.run_plain(&pending, hop, &mut stft.rows, len);
+                    stft.pending[0].drain(..LANES * hop);
+                    stft.centre += (LANES * hop) as u64;
+                    out.extend_from_slice(&stft.rows);
+                }
+            }
+            while let Some(batch) = stft.batch() {
+                out.extend_from_slice(batch);
+            }
+        }
+        while let Some(batch) = stft.last_batch() {
+            out.extend_from_slice(batch);
+        }
+        out
+    }
+
+    fn noise(len: usize) -> Vec<f32> {
+        let mut state = 1u32;
+        let mut next = move || {
+            state = state.wrapping_mul(1664525).wrapping_add(1013904223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..len).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn frames_are_one_plus_samples_by_hop() {
+        for len in [0, 1, 255, 256, 257, 10_000] {
+            assert_eq!(rows(&noise(len), 1000, false).len(), (1 + len / 256) * 61, "{len} samples");
+        }
+    }
+
+    #[test]
+    fn pieces_and_vector_units_change_no_bit() {
+        let samples = noise(20_000);
+        let whole = rows(&samples, 20_000, false);
+        for pieces in [1, 7, 255, 4096] {
+            assert_eq!(whole, rows(&samples, pieces, false), "pieces of {pieces}");
+        }
+        assert_eq!(whole, rows(&samples, 20_000, true), "plain against vector code");
+    }
+
+    #[test]
+    fn inner_frames_are_those_without_padding() {
+        let samples = noise(10_000);
+        let (zero, inner) =
+            (rows_with(&samples, 1000, false, Edge::Zero), rows_with(&samples, 1000, false, Edge::Inner));
+        // Centres 256, 512 … 9728 of 0, 256 … 9984.
+        assert_eq!((zero.len() / 61, inner.len() / 61), (40, 38));
+        assert_eq!(zero[61..39 * 61], inner);
+        assert_eq!(
+            rows_with(&samples[..511], 100, false, Edge::Inner),
+            rows_with(&samples[..511], 511, false, Edge::Zero)
+        );
+    }
+
+    #[test]
+    fn a_full_scale_sine_has_power_one() {
+        let samples: Vec<f32> = (0..8192).map(|i| cos_sin(i * 40, 512).0 as f32).collect();
+        let bank = Bank::linear_maxima(512.0, 512, 256, 0.0, 256.0);
+        let mut stft = Stft::new(512, 256, 1, full_scale(512), Edge::Zero, bank).expect("supported");
+        stft.feed(samples.len(), |_, space| space.copy_from_slice(&samples));
+        let batch = stft.batch().expect("enough samples");
+        assert!((batch[4 * 256 + 40] - 1.0).abs() < 1e-5);
+    }
+}
