@@ -22,6 +22,8 @@
 //!
 //! The library prints nothing and never exits; the programs `audio2tiff` and `tiff2flac` are thin.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod archive;
 pub mod container;
 pub mod durable;

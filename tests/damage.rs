@@ -29,8 +29,11 @@ fn only_b_is_lost(s: &Scratch, named: &str) {
 #[test]
 fn a_flipped_bit_in_the_audio_is_found() {
     let s = three_sources();
-    let tiff = s.path("archive/b_chunk_000001.tiff");
-    flip(&tiff, fs::metadata(&tiff).unwrap().len() / 3);
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(s.path("archive/manifest.json")).unwrap()).unwrap();
+    let chunk = &manifest["files"][1]["chunks"][1];
+    let at = chunk["flac_offset"].as_u64().unwrap() + chunk["flac_size_bytes"].as_u64().unwrap() / 2;
+    flip(&s.path("archive/b_chunk_000001.tiff"), at);
     only_b_is_lost(&s, "b_chunk_000001.tiff");
 }
 

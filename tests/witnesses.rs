@@ -34,13 +34,13 @@ fn flac_and_ffmpeg_accept_every_extracted_flac() {
     assert!(flacs.len() > 15);
     for name in flacs.keys() {
         let path = s.path("back/flac").join(name);
-        if let Some(run) = witness("flac", &["-t", "-s", "-w", text(&path)]) {
+        // Of a stream without a single frame flac cannot check the length, and warns; ffmpeg calls it an error.
+        let empty = name.starts_with("none");
+        let strict: &[&str] = if empty { &[] } else { &["-w"] };
+        if let Some(run) = witness("flac", &[&["-t", "-s"], strict, &[text(&path)]].concat()) {
             run.exits(0);
         }
-        // ffmpeg calls a stream without a single frame an error.
-        if !name.starts_with("none")
-            && let Some(run) = witness("ffmpeg", &["-v", "error", "-i", text(&path), "-f", "null", "-"])
-        {
+        if !empty && let Some(run) = witness("ffmpeg", &["-v", "error", "-i", text(&path), "-f", "null", "-"]) {
             assert_eq!(run.stderr, "", "{name}");
             run.exits(0);
         }

@@ -140,8 +140,7 @@ impl Scratch {
             .iter()
             .map(|s| FrameEncoder::new(*s, lane.level, lane.block as u32))
             .collect::<Result<Vec<_>>>()?;
-        let decoders =
-            lane.streams.iter().map(|s| StreamInfo::new(s)).map(|info| (info, FrameDecoder::new(&info))).collect();
+        let decoders = lane.streams.iter().map(StreamInfo::new).map(|info| (info, FrameDecoder::new(&info))).collect();
         Ok(Scratch {
             planes: vec![Vec::with_capacity(lane.block); lane.channels],
             encoders,

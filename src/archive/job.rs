@@ -42,6 +42,15 @@ pub(crate) struct Finished {
     pub(crate) notes: Vec<String>,
 }
 
+impl Finished {
+    /// Notes which TIFFs of an earlier state of the source are of no more use once this one is in their place.
+    pub(crate) fn replaces(&mut self, earlier: Option<&SourceRecord>) {
+        let kept = |path: &String| self.renames.iter().any(|(_, target)| target == path);
+        let earlier = earlier.into_iter().flat_map(|record| record.chunks.iter());
+        self.removes = earlier.map(|chunk| chunk.tiff_path.clone()).filter(|path| !kept(path)).collect();
+    }
+}
+
 /// A chunk whose audio is written and whose directories are not.
 struct Pending {
     parked: Parked,

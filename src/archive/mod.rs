@@ -305,7 +305,10 @@ fn archive_one(
         return not_audio(candidate, &input::what_is(&candidate.path)?);
     };
     match job::archive(ctx, candidate, number, base, drivers) {
-        Ok(finished) => Ok(One::Finished(Box::new(finished))),
+        Ok(mut finished) => {
+            finished.replaces(known);
+            Ok(One::Finished(Box::new(finished)))
+        }
         Err(e) if e.kind() == ErrorKind::Unsupported || e.kind() == ErrorKind::Malformed => {
             match input::what_is(&candidate.path) {
                 Ok(Kind::NotAudio(what)) => not_audio(candidate, &Kind::NotAudio(what)),

@@ -25,11 +25,20 @@ pub(crate) fn check_chunk(source: &Source, chunk: &Chunk, interrupt: &Interrupt)
         return belongs(source, chunk, &tiff);
     }
     check_inside(source, chunk, &tiff, interrupt)?;
-    let text = match chunk.size_bytes {
-        Some(size) if size != tiff.len => format!("the TIFF has {} bytes, the manifest says {size}", tiff.len),
-        _ => format!("the TIFF's SHA-256 is {sum}, the manifest says {expected}; the audio in it is whole"),
-    };
+    check_size(chunk, &tiff)?;
+    let text = format!("the TIFF's SHA-256 is {sum}, the manifest says {expected}; the audio in it is whole");
     Err(Error::mismatch(text).at_path(&chunk.path))
+}
+
+/// That the TIFF is as long as the manifest says. A shorter or longer one is damaged, wherever the damage is.
+pub(crate) fn check_size(chunk: &Chunk, tiff: &ChunkTiff) -> Result<()> {
+    match chunk.size_bytes {
+        Some(size) if size != tiff.len => {
+            let text = format!("the TIFF has {} bytes, the manifest says {size}: it is truncated or altered", tiff.len);
+            Err(Error::mismatch(text).at_path(&chunk.path))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_inside(source: &Source, chunk: &Chunk, tiff: &ChunkTiff, interrupt: &Interrupt) -> Result<()> {

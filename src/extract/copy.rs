@@ -20,6 +20,7 @@ use crate::positioned::{RangeReader, ReadAt};
 /// Extracts every FLAC of a chunk below `dir`; gives each one's name and what was done.
 pub(crate) fn extract(chunk: &Chunk, dir: &Path, resume: bool, interrupt: &Interrupt) -> Result<Vec<(String, Status)>> {
     let tiff = ChunkTiff::open(&chunk.path)?;
+    check::check_size(chunk, &tiff)?;
     if tiff.flacs.is_empty() && tiff.source_bytes.is_empty() {
         return Err(Error::new(ErrorKind::Missing, "there is no FLAC in this TIFF").at_path(&chunk.path));
     }

@@ -65,6 +65,13 @@ impl<'a> BitReader<'a> {
         self.valid
     }
 
+    /// Puts back a window from which bits were taken, of which `valid` are left.
+    #[inline(always)]
+    pub(super) fn set_window(&mut self, window: u64, valid: u32) {
+        self.window = window;
+        self.valid = valid;
+    }
+
     /// Drops `count` bits, which must be in the window (`count <= valid`, `count < 64`).
     #[inline(always)]
     pub(super) fn consume(&mut self, count: u32) {

@@ -1,11 +1,11 @@
 //! The frame decoder: bytes of one frame in, samples out, both checksums checked.
 
 use super::bit_reader::BitReader;
-use super::crc::crc16;
 use super::frame::{ChannelAssignment, FrameHeader, HeaderFault};
 use super::metadata::StreamInfo;
 use super::residual::Fault;
-use super::subframe::{read_subframe, read_wide_subframe};
+use super::simd::Isa;
+use super::subframe::{read_subframe, read_wide_subframe, restore, restore_both};
 use crate::error::{Error, Result};
 
 /// Decodes frames, one at a time; buffers are reused. One per thread.
@@ -14,9 +14,11 @@ pub struct FrameDecoder {
     info: StreamInfo,
     /// For [`verify`](Self::verify).
     decoded: Vec<Vec<i32>>,
+    folded: Vec<u32>,
     /// A side channel of more bits than an `i32` has, and its residual.
     wide: Vec<i64>,
     residual: Vec<i32>,
+    isa: Isa,
 }
 
 /// Why [`FrameDecoder::try_decode`] gave no samples.
@@ -58,7 +60,14 @@ impl From<FrameFault> for Error {
 impl FrameDecoder {
     /// A decoder for frames of a stream with this STREAMINFO, which fills in what frame headers leave open.
     pub fn new(stream_info: &StreamInfo) -> Self {
-        FrameDecoder { info: *stream_info, decoded: Vec::new(), wide: Vec::new(), residual: Vec::new() }
+        FrameDecoder {
+            info: *stream_info,
+            decoded: Vec::new(),
+            folded: Vec::new(),
+            wide: Vec::new(),
+            residual: Vec::new(),
+            isa: Isa::detect(),
+        }
     }
 
     /// Decodes the frame at the start of `bytes`, behind which more may follow. `planes` gets one vector per channel,
@@ -85,7 +94,7 @@ impl FrameDecoder {
         }
         let end = usize::from(header.header_bytes) + reader.position() / 8;
         let crc = bytes.get(end..).and_then(|tail| tail.first_chunk::<2>()).ok_or(Fault::Ended)?;
-        if crc16(&bytes[..end]) != u16::from_be_bytes(*crc) {
+        if self.isa.crc16(0, &bytes[..end]) != u16::from_be_bytes(*crc) {
             return Err(FrameFault::Crc);
         }
         Ok((header, end + 2))
@@ -103,33 +112,40 @@ impl FrameDecoder {
         for plane in &mut *planes {
             plane.resize(block_size, 0);
         }
+        let isa = self.isa;
+        self.folded.resize(block_size.max(self.folded.len()), 0);
+        let folded = &mut self.folded[..block_size];
         match (header.channels, &mut planes[..]) {
-            (ChannelAssignment::Independent(_), planes) => {
-                for plane in planes {
-                    read_subframe(reader, bits, plane)?;
-                }
-            }
             // Sums of mid and side must not leave 32 bits in the narrow way.
             (assignment, [first, second]) if bits <= 30 => {
-                read_subframe(reader, bits + u32::from(assignment.is_side(0)), first)?;
-                read_subframe(reader, bits + u32::from(assignment.is_side(1)), second)?;
+                let one = read_subframe(isa, reader, bits + u32::from(assignment.is_side(0)), folded, first)?;
+                let other = read_subframe(isa, reader, bits + u32::from(assignment.is_side(1)), folded, second)?;
+                restore_both(isa, [&one, &other], first, second);
                 undo_decorrelation(assignment, first, second);
+            }
+            (ChannelAssignment::Independent(_), planes) => {
+                for plane in planes {
+                    let subframe = read_subframe(isa, reader, bits, folded, plane)?;
+                    restore(isa, &subframe, plane);
+                }
             }
             (assignment, [first, second]) => {
                 let side = usize::from(assignment.is_side(1));
                 self.wide.resize(block_size, 0);
                 for index in 0..2 {
                     if index == side {
-                        read_wide_subframe(reader, bits + 1, &mut self.residual, &mut self.wide)?;
+                        read_wide_subframe(isa, reader, bits + 1, folded, &mut self.residual, &mut self.wide)?;
                     } else {
-                        read_subframe(reader, bits, if index == 0 { &mut *first } else { &mut *second })?;
+                        let plane = if index == 0 { &mut *first } else { &mut *second };
+                        let subframe = read_subframe(isa, reader, bits, folded, plane)?;
+                        restore(isa, &subframe, plane);
                     }
                 }
                 undo_wide_decorrelation(assignment, first, second, &self.wide);
             }
             _ => {}
         }
-        if planes.iter().any(|plane| !fits(plane, bits)) {
+        if planes.iter().any(|plane| isa.survey(plane).bits() > bits) {
             return Err(Fault::Bad("a sample does not fit the frame's bits per sample"));
         }
         Ok(())
@@ -170,12 +186,6 @@ fn compare(decoded: &[Vec<i32>], planes: &[&[i32]], left_over: usize) -> Result<
         }
     }
     Ok(())
-}
-
-/// Whether all samples are numbers of `bits` bits.
-pub(super) fn fits(samples: &[i32], bits: u32) -> bool {
-    let magnitude = samples.iter().fold(0, |all, &sample| all | (sample ^ (sample >> 31)));
-    (magnitude as u32) >> (bits - 1) == 0
 }
 
 fn undo_decorrelation(assignment: ChannelAssignment, first: &mut [i32], second: &mut [i32]) {

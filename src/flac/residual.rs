@@ -2,7 +2,8 @@
 //! where a partition is escaped.
 
 use super::bit_reader::{BitReader, Ended};
-use super::predictor::unfold;
+use super::predictor::fold;
+use super::simd::Isa;
 
 /// Why bytes are not a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,26 +74,27 @@ impl Coding {
     }
 }
 
-/// Reads the whole coded residual into `out`, of `block_size - predictor_order` places.
+/// Reads the whole coded residual into `folded`, of `block_size - predictor_order` places: 0, −1, 1, −2, … stand there
+/// as 0, 1, 2, 3, …
 pub(super) fn read_residual(
+    isa: Isa,
     reader: &mut BitReader,
     block_size: usize,
     predictor_order: usize,
-    mut out: &mut [i32],
+    mut folded: &mut [u32],
 ) -> Result<(), Fault> {
-    debug_assert_eq!(out.len(), block_size - predictor_order);
+    debug_assert_eq!(folded.len(), block_size - predictor_order);
     let partitioning = Partitioning::read(reader, block_size, predictor_order)?;
     for len in partitioning.lengths(block_size, predictor_order) {
-        let Some((partition, rest)) = std::mem::take(&mut out).split_at_mut_checked(len) else {
+        let Some((partition, rest)) = std::mem::take(&mut folded).split_at_mut_checked(len) else {
             return Err(Fault::Bad("the partition order does not suit the block size"));
         };
-        out = rest;
+        folded = rest;
         match Coding::read(reader, partitioning.parameter_bits)? {
-            Coding::Rice(parameter) => read_rice(reader, parameter, partition)?,
-            Coding::Escaped(0) => partition.fill(0),
+            Coding::Rice(parameter) => isa.read_codes(reader, parameter, partition)?,
             Coding::Escaped(bits) => {
                 for place in partition {
-                    *place = reader.signed(bits)? as i32;
+                    *place = fold(reader.signed(bits)? as i32);
                 }
             }
         }
@@ -100,34 +102,60 @@ pub(super) fn read_residual(
     Ok(())
 }
 
-/// Reads Rice codes: a unary quotient, then `parameter` low bits.
-fn read_rice(reader: &mut BitReader, parameter: u32, out: &mut [i32]) -> Result<(), Fault> {
-    // A copy stays in registers; a code within these bounds fits a freshly filled window, and its number 32 bits.
+/// Reads Rice codes: for each number a unary quotient, then `parameter` low bits.
+///
+/// Codes are read in groups of as many as one filling of the window will most likely hold. Each code then only waits
+/// for the length of the one before; whether the group did fit is looked at once, behind it.
+#[inline(always)]
+pub(super) fn read_codes(reader: &mut BitReader, parameter: u32, folded: &mut [u32]) -> Result<(), Fault> {
+    match parameter {
+        0..=3 => read_groups::<8>(reader, parameter, folded),
+        4..=5 => read_groups::<6>(reader, parameter, folded),
+        6..=7 => read_groups::<5>(reader, parameter, folded),
+        8..=9 => read_groups::<4>(reader, parameter, folded),
+        10..=14 => read_groups::<3>(reader, parameter, folded),
+        15..=20 => read_groups::<2>(reader, parameter, folded),
+        _ => read_singly(reader, parameter, folded),
+    }
+}
+
+#[inline(always)]
+fn read_groups<const GROUP: usize>(reader: &mut BitReader, parameter: u32, folded: &mut [u32]) -> Result<(), Fault> {
+    // A copy stays in registers.
     let mut bits = *reader;
-    let longest = (55 - parameter).min(u32::MAX >> parameter);
-    for place in out {
+    let (groups, rest) = folded.as_chunks_mut::<GROUP>();
+    for group in groups {
         bits.refill();
-        let window = bits.window();
-        let quotient = window.leading_zeros();
-        if quotient <= longest && quotient + 1 + parameter <= bits.valid() {
-            let low = ((window << quotient << 1) >> 1 >> (63 - parameter)) as u32;
-            bits.consume(quotient + 1 + parameter);
-            *place = unfold((quotient << parameter) | low);
+        let mut window = bits.window();
+        let mut total = 0;
+        for place in &mut *group {
+            let quotient = window.leading_zeros();
+            // The code without its zeros: a one and the low bits.
+            let code = (window >> (63u32.wrapping_sub(parameter + quotient) & 63)) as u32;
+            *place = (quotient << parameter).wrapping_add(code).wrapping_sub(1 << parameter);
+            let len = quotient + 1 + parameter;
+            window <<= len & 63;
+            total += len;
+        }
+        // A code longer than the window makes the sum too large, whatever the rest of the group made of it.
+        if total <= bits.valid() {
+            bits.set_window(window, bits.valid() - total);
         } else {
-            *place = read_long_rice(&mut bits, parameter)?;
+            read_singly(&mut bits, parameter, group)?;
         }
     }
     *reader = bits;
-    Ok(())
+    read_singly(reader, parameter, rest)
 }
 
-/// One Rice code of any length.
-#[cold]
+/// The same without haste, for codes of any length.
 #[inline(never)]
-fn read_long_rice(reader: &mut BitReader, parameter: u32) -> Result<i32, Fault> {
-    let quotient = reader.unary()?;
-    let low = reader.unsigned(parameter)?;
-    let folded = (u64::from(quotient) << parameter) | u64::from(low);
-    let folded = u32::try_from(folded).map_err(|_| Fault::Bad("a residual takes more than 32 bits"))?;
-    Ok(unfold(folded))
+fn read_singly(reader: &mut BitReader, parameter: u32, folded: &mut [u32]) -> Result<(), Fault> {
+    for place in folded {
+        let quotient = reader.unary()?;
+        let low = reader.unsigned(parameter)?;
+        let value = (u64::from(quotient) << parameter) | u64::from(low);
+        *place = u32::try_from(value).map_err(|_| Fault::Bad("a residual takes more than 32 bits"))?;
+    }
+    Ok(())
 }

@@ -40,23 +40,16 @@ fn restore_sums<const ORDER: usize>(samples: &mut [i32]) {
 /// Restores what a linear predictor left; `bits`: the width of the samples.
 pub(super) fn restore_linear(predictor: &Predictor, bits: u32, samples: &mut [i32]) {
     let order = predictor.order();
-    let taps = predictor.taps();
     if predictor.fits_i32(bits) {
         for n in order..samples.len() {
-            let sum = taps
-                .iter()
-                .zip(samples[n - order..n].iter().rev())
-                .fold(0i32, |sum, (&tap, &sample)| sum.wrapping_add(tap.wrapping_mul(sample)));
+            let history = samples[n - order..n].iter().rev();
+            let products = predictor.taps().iter().zip(history).map(|(tap, &sample)| tap.wrapping_mul(sample));
+            let sum = products.fold(0, i32::wrapping_add);
             samples[n] = samples[n].wrapping_add(sum >> predictor.shift);
         }
     } else {
         for n in order..samples.len() {
-            let sum: i64 = taps
-                .iter()
-                .zip(samples[n - order..n].iter().rev())
-                .map(|(&tap, &sample)| i64::from(tap) * i64::from(sample))
-                .sum();
-            samples[n] = samples[n].wrapping_add((sum >> predictor.shift) as i32);
+            samples[n] = samples[n].wrapping_add(predictor.predict(&samples[n - order..n]) as i32);
         }
     }
 }

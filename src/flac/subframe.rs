@@ -4,7 +4,8 @@
 use super::bit_reader::BitReader;
 use super::predictor::Predictor;
 use super::residual::{Fault, read_residual};
-use super::restore::{restore_fixed, restore_linear, restore_wide};
+use super::restore::{restore_fixed, restore_wide};
+use super::simd::Isa;
 
 /// How a subframe codes its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,49 +89,108 @@ pub(super) fn read_predictor(reader: &mut BitReader, order: usize) -> Result<Pre
     Ok(Predictor::new(&taps[..order], shift))
 }
 
-/// Reads one subframe of at most 32 bits into `samples`, all of which are set.
-pub(super) fn read_subframe(reader: &mut BitReader, bits: u32, samples: &mut [i32]) -> Result<(), Fault> {
-    let header = SubframeHeader::read(reader, bits, samples.len())?;
-    match header.subframe_type {
-        SubframeType::Constant => samples.fill(reader.signed(header.bits)? as i32),
-        SubframeType::Verbatim => {
-            for sample in &mut *samples {
-                *sample = reader.signed(header.bits)? as i32;
-            }
-        }
-        SubframeType::Fixed(order) => {
-            read_warm_up(reader, header.bits, &mut samples[..order])?;
-            read_residual(reader, samples.len(), order, &mut samples[order..])?;
-            restore_fixed(order, samples);
-        }
-        SubframeType::Linear(order) => {
-            read_warm_up(reader, header.bits, &mut samples[..order])?;
-            let predictor = read_predictor(reader, order)?;
-            read_residual(reader, samples.len(), order, &mut samples[order..])?;
-            restore_linear(&predictor, header.bits, samples);
-        }
-    }
-    if header.wasted > 0 {
-        samples.iter_mut().for_each(|sample| *sample <<= header.wasted);
-    }
-    Ok(())
+/// What is left to do for a subframe whose residual was read into the place of its samples.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rest {
+    /// Nothing but to put back the wasted bits.
+    Nothing,
+    /// To run a fixed predictor of this order.
+    Fixed(usize),
+    /// To run a linear predictor.
+    Linear(Predictor),
 }
 
-fn read_warm_up(reader: &mut BitReader, bits: u32, places: &mut [i32]) -> Result<(), Fault> {
+/// A subframe that was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subframe {
+    pub(super) header: SubframeHeader,
+    pub(super) rest: Rest,
+}
+
+/// Reads one subframe of at most 32 bits into `samples`: warm-up samples and residual where there is a predictor.
+/// `folded` is scratch space of the same length.
+pub(super) fn read_subframe(
+    isa: Isa,
+    reader: &mut BitReader,
+    bits: u32,
+    folded: &mut [u32],
+    samples: &mut [i32],
+) -> Result<Subframe, Fault> {
+    let len = samples.len();
+    let header = SubframeHeader::read(reader, bits, len)?;
+    let rest = match header.subframe_type {
+        SubframeType::Constant => {
+            samples.fill(reader.signed(header.bits)? as i32);
+            Rest::Nothing
+        }
+        SubframeType::Verbatim => {
+            read_samples(reader, header.bits, samples)?;
+            Rest::Nothing
+        }
+        SubframeType::Fixed(order) | SubframeType::Linear(order) => {
+            let (warm_up, residual) = samples.split_at_mut(order);
+            read_samples(reader, header.bits, warm_up)?;
+            let rest = match header.subframe_type {
+                SubframeType::Linear(_) => Rest::Linear(read_predictor(reader, order)?),
+                _ => Rest::Fixed(order),
+            };
+            read_residual(isa, reader, len, order, &mut folded[order..])?;
+            isa.unfold(&folded[order..], residual);
+            rest
+        }
+    };
+    Ok(Subframe { header, rest })
+}
+
+/// Reads plain samples.
+fn read_samples(reader: &mut BitReader, bits: u32, places: &mut [i32]) -> Result<(), Fault> {
     for place in places {
         *place = reader.signed(bits)? as i32;
     }
     Ok(())
 }
 
-/// Reads one subframe of up to 33 bits into `samples`; `residual` is scratch space.
+/// Makes samples of what [`read_subframe`] left in their places.
+pub(super) fn restore(isa: Isa, subframe: &Subframe, samples: &mut [i32]) {
+    match &subframe.rest {
+        Rest::Nothing => {}
+        Rest::Fixed(order) => restore_fixed(*order, samples),
+        Rest::Linear(predictor) => isa.restore_linear(predictor, subframe.header.bits, samples),
+    }
+    put_back_wasted(subframe.header.wasted, samples);
+}
+
+/// The same for two channels, side by side where that is faster.
+pub(super) fn restore_both(isa: Isa, subframes: [&Subframe; 2], first: &mut [i32], second: &mut [i32]) {
+    let [one, other] = subframes;
+    if let (Rest::Linear(a), Rest::Linear(b)) = (&one.rest, &other.rest)
+        && isa.restore_two([a, b], [one.header.bits, other.header.bits], first, second)
+    {
+        put_back_wasted(one.header.wasted, first);
+        put_back_wasted(other.header.wasted, second);
+    } else {
+        restore(isa, one, first);
+        restore(isa, other, second);
+    }
+}
+
+fn put_back_wasted(wasted: u32, samples: &mut [i32]) {
+    if wasted > 0 {
+        samples.iter_mut().for_each(|sample| *sample <<= wasted);
+    }
+}
+
+/// Reads one subframe of up to 33 bits into `samples`; `folded` and `residual` are scratch space.
 pub(super) fn read_wide_subframe(
+    isa: Isa,
     reader: &mut BitReader,
     bits: u32,
+    folded: &mut [u32],
     residual: &mut Vec<i32>,
     samples: &mut [i64],
 ) -> Result<(), Fault> {
-    let header = SubframeHeader::read(reader, bits, samples.len())?;
+    let len = samples.len();
+    let header = SubframeHeader::read(reader, bits, len)?;
     match header.subframe_type {
         SubframeType::Constant => samples.fill(reader.signed(header.bits)?),
         SubframeType::Verbatim => {
@@ -146,9 +206,9 @@ pub(super) fn read_wide_subframe(
                 SubframeType::Linear(_) => read_predictor(reader, order)?,
                 _ => Predictor::fixed(order),
             };
-            residual.clear();
-            residual.resize(samples.len() - order, 0);
-            read_residual(reader, samples.len(), order, residual)?;
+            read_residual(isa, reader, len, order, &mut folded[order..])?;
+            residual.resize(len - order, 0);
+            isa.unfold(&folded[order..], residual);
             restore_wide(&predictor, residual, samples);
         }
     }

@@ -161,6 +161,7 @@ impl Kernel {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has AVX2, the only thing that this function asks for beyond the plain one.
+            #[allow(unsafe_code)]
             return unsafe { self.run_avx2(samples, hop, rows, row_len) };
         }
         self.run_plain(samples, hop, rows, row_len);

@@ -9,17 +9,18 @@
 //! these are coded in ways of their own, chosen by what is there. Whatever does not fit is an exception.
 
 use super::bits::{BitReader, BitWriter, put_varint, take_array, take_byte, take_varint};
+use super::census::Census;
 use super::exceptions::{self, Exceptions};
-use super::number::{Float, pow2};
+use super::number::{Float, nearest, pow2};
 use crate::error::{Error, Result};
 
 /// The outermost steps.
-const LAST: i32 = 8_388_607;
-const FIRST: i32 = -8_388_608;
+pub(super) const LAST: i32 = 8_388_607;
+pub(super) const FIRST: i32 = -8_388_608;
 
 /// How samples of step 0 are coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Zeros {
+pub(super) enum Zeros {
     /// All are +0.
     Plus,
     /// All are −0.
@@ -32,7 +33,7 @@ enum Zeros {
 
 /// How samples of the outermost steps are coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Edges {
+pub(super) enum Edges {
     /// As those of any other step.
     Window,
     /// By exponent and mantissa; the step gives the sign.
@@ -41,27 +42,31 @@ enum Edges {
 
 /// A range of exponent fields: the lowest, and the bits that the distance from there takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Exponents {
-    lowest: u32,
-    width: u32,
+pub(super) struct Exponents {
+    pub(super) lowest: u32,
+    pub(super) width: u32,
 }
 
 /// How one channel of a block is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Parameters {
+pub(super) struct Parameters {
     /// Mantissa bits in use.
-    mantissa: u32,
+    pub(super) mantissa: u32,
     /// Binary places below a step in use.
-    grid: u32,
-    zeros: Zeros,
-    edges: Edges,
+    pub(super) grid: u32,
+    pub(super) zeros: Zeros,
+    pub(super) edges: Edges,
 }
 
 impl Parameters {
-    /// Bits of the field for a sample of step `q`, which is not 0.
-    #[inline(always)]
-    fn width(&self, q: i32) -> u32 {
-        (self.mantissa + 1).saturating_sub(magnitude_class(q)).min(self.grid)
+    /// Bits of the field for a sample of a step of that [`magnitude_class`].
+    pub(super) fn width(&self, class: u32) -> u32 {
+        (self.mantissa + 1).saturating_sub(class).min(self.grid)
+    }
+
+    /// The same for all classes.
+    fn widths(&self) -> [u32; 32] {
+        std::array::from_fn(|class| self.width(class as u32))
     }
 
     fn is_edge(&self, q: i32) -> bool {
@@ -102,7 +107,7 @@ impl Parameters {
 }
 
 impl Exponents {
-    fn of(lowest: u32, highest: u32, extra: u32) -> Exponents {
+    pub(super) fn of(lowest: u32, highest: u32, extra: u32) -> Exponents {
         let codes = highest.saturating_sub(lowest) + 1 + extra;
         Exponents { lowest, width: u32::BITS - (codes - 1).leading_zeros() }
     }
@@ -124,20 +129,20 @@ impl Exponents {
 
 /// ⌊log2⌋ of twice the smallest magnitude in the window of step `q` (not 0): 0 for ±1, 24 for the lowest step.
 #[inline(always)]
-fn magnitude_class(q: i32) -> u32 {
+pub(super) fn magnitude_class(q: i32) -> u32 {
     31 - (2 * q.unsigned_abs() - 1).leading_zeros()
 }
 
-/// The number `r · 2^−k` steps above step `q`.
+/// The number `r · scale` steps above step `q`, where `scale` is 2^−k.
 #[inline(always)]
-fn number<F: Float>(q: i32, r: i64, k: u32) -> F {
+fn number<F: Float>(q: i32, r: i64, k: u32, scale: f64) -> F {
     let sum = (i64::from(q) << k) + r;
-    F::from_steps(sum as f64 * pow2(-(k as i32)))
+    F::from_steps(sum as f64 * scale)
 }
 
 /// Sign, exponent field and mantissa field.
 #[inline(always)]
-fn fields<F: Float>(value: F) -> (u64, u32, u64) {
+pub(super) fn fields<F: Float>(value: F) -> (u64, u32, u64) {
     let word = value.to_word();
     let mantissa = word & ((1 << F::MANTISSA) - 1);
     let exponent = (word >> F::MANTISSA) as u32 & ((1 << F::EXPONENT) - 1);
@@ -150,157 +155,12 @@ fn from_fields<F: Float>(sign: u64, exponent: u32, mantissa: u64) -> F {
     F::from_word(sign << (F::MANTISSA + F::EXPONENT) | exponent << F::MANTISSA | mantissa)
 }
 
-/// What is counted before the parameters are chosen.
-struct Census {
-    /// Samples of ordinary steps by [`magnitude_class`].
-    classes: [u32; 32],
-    /// The same samples by mantissa bits in use.
-    mantissas: [u32; 64],
-    /// The same samples by binary places below a step.
-    places: [u32; 64],
-    zeros: Group,
-    edges: Group,
-    /// Samples of the outermost steps that lie outside their window.
-    beyond: u64,
-}
-
-/// Samples that can be coded as numbers.
-#[derive(Default)]
-struct Group {
-    plus_zeros: u64,
-    minus_zeros: u64,
-    /// Neither zero nor infinite nor NaN.
-    others: u64,
-    /// Infinite or NaN.
-    specials: u64,
-    lowest: u32,
-    highest: u32,
-    /// The most binary places below a step.
-    places: u32,
-}
-
-impl Group {
-    fn count(&self) -> u64 {
-        self.plus_zeros + self.minus_zeros + self.others + self.specials
-    }
-
-    #[cold]
-    fn take<F: Float>(&mut self, value: F, places: u32) {
-        let (sign, exponent, mantissa) = fields(value);
-        if exponent == (1 << F::EXPONENT) - 1 {
-            self.specials += 1;
-        } else if exponent == 0 && mantissa == 0 {
-            *(if sign == 0 { &mut self.plus_zeros } else { &mut self.minus_zeros }) += 1;
-        } else {
-            self.lowest = if self.others == 0 { exponent } else { self.lowest.min(exponent) };
-            self.highest = self.highest.max(exponent);
-            self.places = self.places.max(places);
-            self.others += 1;
-        }
-    }
-}
-
-impl Census {
-    fn of<F: Float>(values: &[F], plane: &[i32]) -> Census {
-        let mut census = Census {
-            classes: [0; 32],
-            mantissas: [0; 64],
-            places: [0; 64],
-            zeros: Group::default(),
-            edges: Group::default(),
-            beyond: 0,
-        };
-        // The exponent field at which the lowest mantissa bit is worth one step.
-        let whole = (1 << (F::EXPONENT - 1)) - 1 + F::MANTISSA - 23;
-        for (&value, &q) in values.iter().zip(plane) {
-            let (_, exponent, mantissa) = fields(value);
-            let significand = mantissa | u64::from(exponent != 0) << F::MANTISSA;
-            let unused = significand.trailing_zeros();
-            let places = whole.saturating_sub(exponent.max(1) + unused);
-            if q == 0 {
-                census.zeros.take(value, places);
-            } else if q == LAST || q == FIRST {
-                census.edges.take(value, places);
-                census.beyond += u64::from((value.steps() - f64::from(q)).abs() > 0.5);
-            } else {
-                census.classes[magnitude_class(q) as usize] += 1;
-                census.mantissas[F::MANTISSA.saturating_sub(unused) as usize] += 1;
-                census.places[places.min(63) as usize] += 1;
-            }
-        }
-        census
-    }
-
-    /// The parameters that are expected to cost least.
-    fn choose<F: Float>(&self) -> Parameters {
-        let exception = exceptions::cost(F::BYTES);
-        let samples: u32 = self.classes.iter().sum();
-        let all = quantile(&self.mantissas, 0);
-        let most = quantile(&self.mantissas, samples / 64);
-        let mut best = (u64::MAX, Parameters { mantissa: all, grid: 0, zeros: Zeros::Plus, edges: Edges::Window });
-        for mantissa in [all, most] {
-            let over = above(&self.mantissas, mantissa as usize);
-            for grid in 0..=F::MANTISSA + 1 {
-                let fields: u64 = self
-                    .classes
-                    .iter()
-                    .zip(0..)
-                    .map(|(&n, class)| u64::from(n) * u64::from((mantissa + 1).saturating_sub(class).min(grid)))
-                    .sum();
-                let rest = exception * (over + above(&self.places, grid as usize));
-                let (zero_cost, zeros) = self.choose_zeros::<F>(grid);
-                let cost = fields + rest + zero_cost;
-                if cost < best.0 {
-                    best = (cost, Parameters { mantissa, grid, zeros, edges: Edges::Window });
-                }
-            }
-        }
-        let exponents = Exponents::of(self.edges.lowest, self.edges.highest, 0);
-        let as_numbers = self.edges.others * u64::from(exponents.width + F::MANTISSA);
-        if self.edges.others > 0 && as_numbers < self.beyond * exception {
-            best.1.edges = Edges::Number(exponents);
-        }
-        best.1
-    }
-
-    /// How the samples of step 0 are coded best, and what that costs in bits.
-    fn choose_zeros<F: Float>(&self, grid: u32) -> (u64, Zeros) {
-        let group = &self.zeros;
-        let exception = exceptions::cost(F::BYTES);
-        let exponents = Exponents::of(group.lowest, group.highest, 1);
-        let off_grid = group.minus_zeros + group.specials + if group.places > grid { group.others } else { 0 };
-        let number = u64::from(1 + exponents.width) * group.count() + u64::from(F::MANTISSA) * group.others;
-        let ways = [
-            (exception * (group.count() - group.plus_zeros), Zeros::Plus),
-            (exception * (group.count() - group.minus_zeros), Zeros::Minus),
-            (u64::from(grid) * group.count() + exception * off_grid, Zeros::Grid),
-            (number + exception * group.specials, Zeros::Number(exponents)),
-        ];
-        ways.into_iter().min_by_key(|(cost, _)| *cost).unwrap_or(ways[0])
-    }
-}
-
-/// The lowest index behind which no more than `tolerated` are counted.
-fn quantile(counts: &[u32; 64], tolerated: u32) -> u32 {
-    let mut behind = 0;
-    for (index, n) in (0..64u32).zip(counts).rev() {
-        behind += n;
-        if behind > tolerated {
-            return index;
-        }
-    }
-    0
-}
-
-/// How many are counted above an index.
-fn above(counts: &[u32; 64], index: usize) -> u64 {
-    counts.iter().skip(index + 1).map(|&n| u64::from(n)).sum()
-}
-
 /// Appends what `values` have beyond their steps in `plane`.
 pub(super) fn encode<F: Float>(values: &[F], plane: &[i32], out: &mut Vec<u8>) {
     let parameters = Census::of(values, plane).choose::<F>();
     parameters.write(out);
+    let widths = parameters.widths();
+    let scales = widths.map(|k| pow2(k as i32));
     let mut exceptions = Exceptions::default();
     let mut fields = Vec::new();
     let mut writer = BitWriter::new(&mut fields, values.len() * F::BYTES);
@@ -310,7 +170,8 @@ pub(super) fn encode<F: Float>(values: &[F], plane: &[i32], out: &mut Vec<u8>) {
         } else if parameters.is_edge(q) {
             encode_edge(value, q, &parameters, &mut writer)
         } else {
-            encode_field(value, q, parameters.width(q), &mut writer)
+            let class = magnitude_class(q) as usize % 32;
+            encode_field(value, q, widths[class], scales[class], &mut writer)
         };
         if !fits {
             exceptions.push(i, value);
@@ -322,13 +183,14 @@ pub(super) fn encode<F: Float>(values: &[F], plane: &[i32], out: &mut Vec<u8>) {
     exceptions.write::<F>(out);
 }
 
-/// Writes the field for a sample of step `q`, and says whether that gives the sample back.
+/// Writes the field of `k` bits for a sample of step `q`, and says whether that gives back its value (which for zeros
+/// leaves open the sign). `scale` is 2^k.
 #[inline(always)]
-fn encode_field<F: Float>(value: F, q: i32, k: u32, writer: &mut BitWriter) -> bool {
-    let r = ((value.steps() - f64::from(q)) * pow2(k as i32)) as i64;
-    // The field is a two's complement number; a width of 0 leaves only r = 0.
-    let in_range = if k == 0 { r == 0 } else { r << (64 - k) >> (64 - k) == r };
-    let fits = in_range && number::<F>(q, r, k).to_word() == value.to_word();
+fn encode_field<F: Float>(value: F, q: i32, k: u32, scale: f64, writer: &mut BitWriter) -> bool {
+    // All of this is exact: the step is near the value, and the scale a power of two.
+    let scaled = (value.steps() - f64::from(q)) * scale;
+    let (r, integer) = if F::MANTISSA > 24 { (scaled as i64, scaled as i64 as f64) } else { nearest(scaled) };
+    let fits = integer == scaled && scaled >= -0.5 * scale && scaled < 0.5 * scale;
     writer.put(if fits { r.cast_unsigned() } else { 0 }, k);
     fits
 }
@@ -337,7 +199,11 @@ fn encode_zero<F: Float>(value: F, parameters: &Parameters, writer: &mut BitWrit
     match parameters.zeros {
         Zeros::Plus => value.to_word() == 0,
         Zeros::Minus => value.to_word() == 1 << (8 * F::BYTES - 1),
-        Zeros::Grid => encode_field(value, 0, parameters.grid, writer),
+        Zeros::Grid => {
+            let scale = pow2(parameters.grid as i32);
+            let minus_zero = value.to_word() == 1 << (8 * F::BYTES - 1);
+            encode_field(value, 0, parameters.grid, scale, writer) && !minus_zero
+        }
         Zeros::Number(exponents) => {
             let (sign, exponent, mantissa) = fields(value);
             writer.put(sign, 1);
@@ -370,6 +236,8 @@ fn encode_edge<F: Float>(value: F, q: i32, parameters: &Parameters, writer: &mut
 pub(super) fn decode<F: Float>(bytes: &mut &[u8], plane: &[i32], values: &mut [F]) -> Result<()> {
     let parameters = Parameters::read::<F>(bytes)?;
     let count = take_varint(bytes)?;
+    let widths = parameters.widths();
+    let scales = widths.map(|k| pow2(-(k as i32)));
     let mut reader = BitReader::new(bytes);
     for (value, &q) in values.iter_mut().zip(plane) {
         *value = if q == 0 {
@@ -377,8 +245,8 @@ pub(super) fn decode<F: Float>(bytes: &mut &[u8], plane: &[i32], values: &mut [F
         } else if parameters.is_edge(q) {
             decode_edge(q, &parameters, &mut reader)
         } else {
-            let k = parameters.width(q);
-            number(q, reader.take_signed(k), k)
+            let class = magnitude_class(q) as usize % 32;
+            number(q, reader.take_signed(widths[class]), widths[class], scales[class])
         };
     }
     *bytes = reader.finish()?;
@@ -389,7 +257,10 @@ fn decode_zero<F: Float>(parameters: &Parameters, reader: &mut BitReader) -> F {
     match parameters.zeros {
         Zeros::Plus => F::from_word(0),
         Zeros::Minus => F::from_word(1 << (8 * F::BYTES - 1)),
-        Zeros::Grid => number(0, reader.take_signed(parameters.grid), parameters.grid),
+        Zeros::Grid => {
+            let k = parameters.grid;
+            number(0, reader.take_signed(k), k, pow2(-(k as i32)))
+        }
         Zeros::Number(exponents) => {
             let sign = reader.take(1);
             match reader.take(exponents.width) {

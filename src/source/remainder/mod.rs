@@ -7,7 +7,7 @@
 //!
 //! | part | what it does |
 //! |---|---|
-//! | `floats`, `integers` | what lies between two steps, in as few bits as the format leaves possible |
+//! | `floats` with `census`, `integers` | what lies between two steps, in as few bits as the format leaves possible |
 //! | `scaled` | samples that are integers times a gain |
 //! | [`Plan`] | finds such gains in advance |
 //! | `exceptions` | the samples that fit nothing else |
@@ -67,15 +67,18 @@
 //! fields         for each sample two, as below
 //! exceptions     as above
 //! ```
-//! The window of a step is `2^shift` steps wide and begins at `w = q − 2^shift / 2` (floating-point) or `w = q` (integers).
-//! With `a = ⌈w / spacing⌉` and `b = ⌈(w + 2^shift) / spacing⌉`, all in binary64, the first field has as many bits as
-//! it takes to count `b − a` things from 0 (none for 0 or 1), and its value plus `a` is the multiple `n`. The sample is
-//! `n · spacing`, multiplied in binary64, over 2^23, rounded to binary32 where that is the format (32-bit integers:
-//! `⌊n · spacing · 256 + ½⌋`); the second field, signed, is added to its bit pattern.
+//! All arithmetic is in binary64, rounded after each operation. The window of a step is `s = 2^shift` steps wide and begins
+//! at `w = q − s / 2` (floating-point) or `w = q` (integers). A sample may have been rounded out of its window, by at most
+//! `e = (|q| + s) · 2^−24` (binary32), `(|q| + s) · 2^−53` (binary64) or `2^−9` (integers). With `d = 1 / spacing`,
+//! `a = ⌈(w − e) · d⌉` and `b = ⌈(w + s + e) · d⌉`, the first field has as many bits as the number `b − a − 1` (none if that
+//! is not above 0), and its value plus `a` is the multiple `n`. The sample is `n · spacing / 2^23`, rounded to
+//! binary32 where that is the format (32-bit integers: `⌊n · spacing · 256 + ½⌋`), and for `n = 0` it is −0 if `places` says so; the
+//! second field, signed, is added to its bit pattern.
 //!
 //! **Kind 3, verbatim.** The bit patterns of all samples, 4 or 8 bytes each, little-endian.
 
 mod bits;
+mod census;
 mod exceptions;
 mod floats;
 mod index;

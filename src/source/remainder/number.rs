@@ -16,7 +16,7 @@ pub(super) trait Number: Copy + PartialEq {
     /// Bytes of one sample.
     const BYTES: usize;
 
-    /// Takes one channel out of interleaved samples.
+    /// Takes one channel out of interleaved samples; there is at least one channel.
     fn gather(bytes: &[u8], channels: usize, channel: usize, big_endian: bool) -> Vec<Self>;
     /// Puts one channel back among interleaved samples; the inverse of `gather`.
     fn scatter(values: &[Self], channels: usize, channel: usize, big_endian: bool, bytes: &mut [u8]);
@@ -66,12 +66,14 @@ pub(super) trait Scaled: Number {
 macro_rules! interleaving {
     ($type:ty) => {
         fn gather(bytes: &[u8], channels: usize, channel: usize, big_endian: bool) -> Vec<$type> {
+            let mut values = vec![0 as $type; bytes.len() / channels / size_of::<$type>()];
             let (samples, _) = bytes.as_chunks();
-            let own = samples.chunks_exact(channels).filter_map(|frame| frame.get(channel));
-            match big_endian {
-                false => own.map(|b| <$type>::from_le_bytes(*b)).collect(),
-                true => own.map(|b| <$type>::from_be_bytes(*b)).collect(),
+            for (value, frame) in values.iter_mut().zip(samples.chunks_exact(channels)) {
+                if let Some(bytes) = frame.get(channel) {
+                    *value = if big_endian { <$type>::from_be_bytes(*bytes) } else { <$type>::from_le_bytes(*bytes) };
+                }
             }
+            values
         }
 
         fn scatter(values: &[$type], channels: usize, channel: usize, big_endian: bool, bytes: &mut [u8]) {
@@ -237,16 +239,28 @@ pub(super) const fn pow2(exponent: i32) -> f64 {
     f64::from_bits(((exponent + 1023) as u64 & 0x7FF) << 52)
 }
 
-/// The largest integer that is not above `x`, for |x| < 2^62. Without SSE4.1 the library's own is a call.
+/// The integer nearest to `x` (halves to even), as both types, for |x| < 2^51; anything at all for other numbers.
+///
+/// Adding 1.5 · 2^52 leaves that integer in the low bits of the sum. Unlike a cast, which has to deal with numbers out of
+/// range, and unlike the library's functions, which are calls where SSE4.1 cannot be taken for granted, this is
+/// two additions.
 #[inline(always)]
-pub(super) fn floor(x: f64) -> i64 {
-    let cut = x as i64;
-    if cut as f64 > x { cut.wrapping_sub(1) } else { cut }
+pub(super) fn nearest(x: f64) -> (i64, f64) {
+    const MAGIC: f64 = 6_755_399_441_055_744.0;
+    let sum = x + MAGIC;
+    (sum.to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed(), sum - MAGIC)
 }
 
-/// The smallest integer that is not below `x`, for |x| < 2^62.
+/// The largest integer that is not above `x`, in the range of [`nearest`].
+#[inline(always)]
+pub(super) fn floor(x: f64) -> i64 {
+    let (integer, float) = nearest(x);
+    integer.wrapping_sub(i64::from(float > x))
+}
+
+/// The smallest integer that is not below `x`, in the range of [`nearest`].
 #[inline(always)]
 pub(super) fn ceil(x: f64) -> i64 {
-    let cut = x as i64;
-    if (cut as f64) < x { cut.wrapping_add(1) } else { cut }
+    let (integer, float) = nearest(x);
+    integer.wrapping_add(i64::from(float < x))
 }

@@ -6,7 +6,7 @@
 //! is left, numbers that a gain is likely to be (of 24 bits, or a simple fraction) are tried first.
 
 use super::super::{SampleFormat, Scan};
-use super::number::{Scaled, floor, pow2};
+use super::number::{Scaled, nearest, pow2};
 use super::scaled::SPACINGS;
 use crate::error::{Error, Result};
 use crate::positioned::ReadAt;
@@ -88,19 +88,20 @@ impl Plan {
     }
 }
 
-/// The spacings of each channel: those of all parts together if there is one, else those of the parts.
+/// The spacings of each channel: those of the parts, or, where there is only one, as all parts together have it.
 fn spacings<S: Scaled>(parts: &[Vec<u8>], channels: usize, big_endian: bool) -> Vec<Vec<f64>> {
     let of_channel = |channel| {
         let parts: Vec<Vec<S>> = parts.iter().map(|bytes| S::gather(bytes, channels, channel, big_endian)).collect();
-        if let Some(spacing) = spacing(&parts.concat()) {
-            return vec![spacing];
-        }
         let mut found: Vec<f64> = Vec::new();
-        for part in parts {
-            if found.len() < MAX_SPACINGS && !found.iter().any(|&spacing| matches(&part, spacing) * 10 > part.len() * 9)
-            {
-                found.extend(spacing(&part));
+        for part in &parts {
+            if found.len() < MAX_SPACINGS && !found.iter().any(|&known| matches(part, known) * 10 > part.len() * 9) {
+                found.extend(spacing(part));
             }
+        }
+        if let [only] = found[..] {
+            // More samples make it more precise.
+            let refined = spacing(&parts.concat()).filter(|refined| (refined / only - 1.0).abs() < 1e-4);
+            found.splice(.., refined.or(Some(only)));
         }
         found
     };
@@ -109,8 +110,9 @@ fn spacings<S: Scaled>(parts: &[Vec<u8>], channels: usize, big_endian: bool) -> 
 
 /// How many samples are exactly multiples of a spacing.
 fn matches<S: Scaled>(values: &[S], spacing: f64) -> usize {
+    let density = 1.0 / spacing;
     let exact = |value: &&S| {
-        let factor = floor(value.in_steps() / spacing + 0.5);
+        let (factor, _) = nearest(value.in_steps() * density);
         factor == 0 || S::of_product(factor, spacing, false) == **value
     };
     values.iter().filter(exact).count()

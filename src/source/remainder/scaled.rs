@@ -11,7 +11,7 @@
 use super::Steps;
 use super::bits::{BitReader, BitWriter, put_varint, take_array, take_byte, take_varint};
 use super::exceptions::{self, Exceptions};
-use super::number::{Scaled, ceil, floor, pow2};
+use super::number::{Scaled, ceil, floor, nearest, pow2};
 use crate::error::{Error, Result};
 
 /// Spacings that are considered, in steps.
@@ -28,6 +28,8 @@ const MINUS_ZERO: u8 = 0x80;
 struct Parameters {
     /// Steps from one multiple to the next.
     spacing: f64,
+    /// Multiples in a step.
+    density: f64,
     /// Steps are multiples of 2^shift.
     shift: u32,
     /// Bits of the field that corrects last places.
@@ -44,8 +46,8 @@ impl Parameters {
         let start = f64::from(q) + S::WINDOW_START * size;
         // Rounding may have moved a sample out of the window in which its product lies.
         let error = S::rounding(f64::from(q).abs() + size);
-        let lowest = ceil((start - error) / self.spacing);
-        let behind = ceil((start + size + error) / self.spacing);
+        let lowest = ceil((start - error) * self.density);
+        let behind = ceil((start + size + error) * self.density);
         let width = match behind - lowest {
             ..=1 => 0,
             count => 64 - (count - 1).leading_zeros(),
@@ -54,10 +56,10 @@ impl Parameters {
     }
 }
 
-/// The multiple of `spacing` that lies nearest to a sample.
+/// The multiple that lies nearest to a sample.
 #[inline(always)]
-fn factor<S: Scaled>(value: S, spacing: f64) -> i64 {
-    floor(value.in_steps() / spacing + 0.5)
+fn factor<S: Scaled>(value: S, density: f64) -> i64 {
+    nearest(value.in_steps() * density).0
 }
 
 /// How many last places a sample lies above its product.
@@ -70,9 +72,10 @@ fn places<S: Scaled>(value: S, product: S) -> i64 {
 /// closer look.
 fn fits<S: Scaled>(values: &[S], spacing: f64) -> bool {
     let stride = values.len() / 64 + 1;
+    let density = 1.0 / spacing;
     let (mut near, mut all) = (0, 0);
     for value in values.iter().step_by(stride) {
-        let product = S::of_product(factor(*value, spacing), spacing, false);
+        let product = S::of_product(factor(*value, density), spacing, false);
         near += i32::from(places(*value, product).unsigned_abs() <= 8 || value.in_steps() == 0.0);
         all += 1;
     }
@@ -130,7 +133,7 @@ fn encode<S: Scaled>(values: &[S], plane: &[i32], spacing: f64, shift: u32, out:
     let mut fields = Vec::new();
     let mut writer = BitWriter::new(&mut fields, values.len());
     for (i, (&value, &q)) in values.iter().zip(plane).enumerate() {
-        let n = factor(value, spacing);
+        let n = factor(value, parameters.density);
         let (lowest, width) = parameters.window::<S>(q);
         let index = n.wrapping_sub(lowest);
         let beside = places(value, S::of_product(n, spacing, parameters.minus_zero));
@@ -155,22 +158,26 @@ fn fits_in(value: i64, width: u32) -> bool {
 
 /// Chooses the width for last places that is expected to cost least, and the sign of zeros.
 fn choose<S: Scaled>(values: &[S], spacing: f64, shift: u32) -> Parameters {
+    // A part of the samples is enough to choose by.
+    let stride = if values.len() < 1024 { 1 } else { 4 };
+    let density = 1.0 / spacing;
     let (mut plus_zeros, mut minus_zeros) = (0u64, 0u64);
     let mut outside = [0u64; MAX_PLACES as usize + 1];
-    for &value in values {
+    for &value in values.iter().step_by(stride) {
         if value.in_steps() == 0.0 {
             *(if value.to_word() == 0 { &mut plus_zeros } else { &mut minus_zeros }) += 1;
             continue;
         }
-        let beside = places(value, S::of_product(factor(value, spacing), spacing, false));
+        let beside = places(value, S::of_product(factor(value, density), spacing, false));
         for (width, count) in (0..).zip(&mut outside) {
             *count += u64::from(!fits_in(beside, width));
         }
     }
-    let cost =
-        |width: u32| u64::from(width) * values.len() as u64 + outside[width as usize] * exceptions::cost(S::BYTES);
+    let cost = |width: u32| {
+        u64::from(width) * (values.len() / stride) as u64 + outside[width as usize] * exceptions::cost(S::BYTES)
+    };
     let places = (0..=MAX_PLACES).min_by_key(|&width| cost(width)).unwrap_or(0);
-    Parameters { spacing, shift, places, minus_zero: minus_zeros > plus_zeros }
+    Parameters { spacing, density: 1.0 / spacing, shift, places, minus_zero: minus_zeros > plus_zeros }
 }
 
 /// Reads what [`encode`] wrote, from the front of `bytes`, and fills `values`.
@@ -183,7 +190,7 @@ pub(super) fn decode<S: Scaled>(bytes: &mut &[u8], plane: &[i32], values: &mut [
     {
         return Err(Error::malformed("a remainder record has parameters that its format does not allow"));
     }
-    let parameters = Parameters { spacing, shift, places, minus_zero: flags & MINUS_ZERO != 0 };
+    let parameters = Parameters { spacing, density: 1.0 / spacing, shift, places, minus_zero: flags & MINUS_ZERO != 0 };
     let count = take_varint(bytes)?;
     let mut reader = BitReader::new(bytes);
     for (value, &q) in values.iter_mut().zip(plane) {
