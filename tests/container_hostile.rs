@@ -1,6 +1,8 @@
 //! Damaged, hostile and merely foreign TIFFs: a clear error or an honest "no FLAC here", never a panic, a hang, or
 //! memory beyond what the file backs.
 
+#![allow(unsafe_code)]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::File;
 use std::io::{Cursor, Read, Write};
@@ -351,7 +353,7 @@ fn write_ours() -> Vec<u8> {
     pages.push(RawPage { offset: at, length: 8192 }.rows("{\"embedded_flac_bytes\":true}".into()).unwrap());
     let at = at + 8192;
     let mut raw = DeflatePageWriter::raw(&mut file, at);
-    raw.write_all(&[3; 10_000]).unwrap();
+    raw.write_all(&(0..10_000u32).map(|i| (i * i / 311 % 29) as u8).collect::<Vec<_>>()).unwrap();
     pages.push(raw.finish("{\"role\":\"tail\",\"length\":10000}".into()).unwrap().0);
     write_head(&mut file, &pages, 2000).unwrap();
     file.into_inner()
@@ -414,21 +416,22 @@ fn every_truncation_is_noticed() {
 fn damage_inside_compressed_strips_is_an_error() {
     let whole = ours();
     let pages = read(&whole).unwrap();
-    let mut unnoticed = 0;
+    let (mut unnoticed, mut tried) = (0, 0);
     for page in pages.iter().filter(|page| page.compression == 8) {
         let strip = page.strips[0];
         for at in strip.offset..strip.offset + strip.len {
             let mut bytes = whole.clone();
             bytes[at as usize] ^= 0x10;
             let mut out = Vec::new();
-            // Bits that only fill the last byte of a stream mean nothing.
+            // Bits that only fill the last byte of a stream mean nothing, and one repeat can do for another.
             let noticed = page.reader(&bytes).unwrap().read_to_end(&mut out).is_err();
             assert!(noticed || out == content(&whole, page), "flipped bit at byte {at}");
             unnoticed += usize::from(!noticed);
+            tried += 1;
             assert!(out.len() as u64 <= page.image_bytes().unwrap());
         }
     }
-    assert!(unnoticed <= 2, "{unnoticed}");
+    assert!(unnoticed * 20 < tried, "{unnoticed} of {tried}");
 }
 
 fn content(file: &[u8], page: &Page) -> Vec<u8> {
@@ -440,7 +443,7 @@ fn content(file: &[u8], page: &Page) -> Vec<u8> {
 #[test]
 fn strips_that_inflate_to_too_much_too_little_or_not_to_their_end_are_errors() {
     let text = b"0123456789".repeat(40);
-    let packed = deflate_strip(&text);
+    let packed = deflate_strip(&text, Effort::Fast);
     for (declared, len, text) in [
         (399, packed.len(), "more bytes"),
         (401, packed.len(), "fewer bytes"),
@@ -500,7 +503,7 @@ fn memory_stays_small_whatever_a_file_claims() {
 
 #[test]
 fn a_bomb_streams_in_small_memory_and_stops_at_the_declared_size() {
-    let mut packed = DeflatePageWriter::raw(Vec::new(), 2000);
+    let mut packed = DeflatePageWriter::raw(Vec::new(), 2000).with_effort(Effort::Picture);
     let zeros = vec![0; 1 << 20];
     for _ in 0..200 {
         packed.write_all(&zeros).unwrap();

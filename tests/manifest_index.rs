@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use audio_tiff::container::{Limits, find_flac_page, read_pages};
 use audio_tiff::error::ErrorKind;
 use audio_tiff::manifest::*;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// An archive's folder with these files (empty) and this manifest.
@@ -340,6 +341,45 @@ fn hostile_documents_are_bounded() {
         match kind {
             Some(_) => assert!(read.is_err()),
             None => assert!(read.is_err() || read.unwrap().unwrap().sources.is_empty()),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_change_to_a_manifest_leads_out_of_the_archive(
+        ours_too: bool,
+        changes in proptest::collection::vec((any::<u32>(), "[\\[\\]{}\",:./\\\\a-c0]{1,3}"), 0..6),
+        path in "(/|\\.\\./|C:|\\\\|[ab/.\\\\]){1,8}\\.tiff?",
+    ) {
+        let chunk = json!({"chunk_id": "c", "tiff_path": path, "flac_sha256": sum('a'), "start_time_seconds": 0});
+        let source = json!({"source_file": format!("/srv/{path}.wav"), "relative_path": path, "chunks": [chunk]});
+        let mut manifest = if ours_too { ours(json!([source])) } else { json!({"input_dir": "/srv", "files": [source]}) };
+        if !ours_too {
+            manifest["files"][0].as_object_mut().unwrap().remove("relative_path");
+        }
+        let mut text = manifest.to_string().into_bytes();
+        for (at, bytes) in changes {
+            let at = at as usize % text.len();
+            let end = (at + bytes.len()).min(text.len());
+            text[at..end].copy_from_slice(&bytes.as_bytes()[..end - at]);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.tiff"), "").unwrap();
+        fs::write(dir.path().join(MANIFEST_NAME), &text).unwrap();
+        let Ok(Some(index)) = ArchiveIndex::load(dir.path(), &ReadLimits::default()) else { return Ok(()) };
+        let plain = |path: &Path| path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        for source in &index.sources {
+            if let Some(name) = &source.restore_as {
+                prop_assert!(plain(&safe_relative_path(name).unwrap()), "{name}");
+            }
+            for chunk in &source.chunks {
+                if let Ok(path) = index.tiff_path(chunk) {
+                    prop_assert!(plain(path.strip_prefix(dir.path()).unwrap()), "{}", path.display());
+                }
+            }
         }
     }
 }

@@ -178,7 +178,9 @@ fn flac(ctx: &Context<'_>, file: &Arc<File>, offset: u64) -> Result<Opened> {
     let len = ReadAt::len(&**file).map_err(|e| Error::io("looking at", e))?;
     let info = flac::Metadata::read(&**file, offset, len)?.stream_info;
     let chunk_frames = ctx.options.chunk_seconds.saturating_mul(u64::from(info.sample_rate));
-    let fits = info.total_samples > 0 && info.total_samples <= chunk_frames && info.sample_rate > 0;
+    // A page of one row, which is what bytes that may not be padded need, is shorter than 4 GiB.
+    let one_row = len < u64::from(u32::MAX);
+    let fits = one_row && info.total_samples > 0 && info.total_samples <= chunk_frames && info.sample_rate > 0;
     let mut notes = Vec::new();
     if fits {
         match own_flac(ctx, file, offset, len) {

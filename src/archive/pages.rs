@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::archive::chunk::FinishedTrack;
 use crate::archive::write::{ChunkFile, Spool};
-use crate::container::{self, DeflatePageWriter, PageLayout, Pixels, RawPage};
+use crate::container::{self, DeflatePageWriter, Effort, PageLayout, Pixels, RawPage};
 use crate::error::{Error, Result};
 use crate::flac::{HeaderWriter, SeekTable, StreamFormat, StreamInfo, VorbisComment};
 use crate::format::Role;
@@ -175,7 +175,7 @@ pub(crate) fn flac_header_bound(seek_points: u64, comment: &VorbisComment) -> Re
 pub(crate) fn picture(file: &mut ChunkFile, width: u32, rgb: &[u8], description: String) -> Result<PageLayout> {
     let at = file.position();
     appending(file, |appender| {
-        let mut page = DeflatePageWriter::picture(appender, at, Pixels::Rgb8, width);
+        let mut page = DeflatePageWriter::picture(appender, at, Pixels::Rgb8, width).with_effort(Effort::Picture);
         page.write_all(rgb).map_err(|e| Error::io("compressing the preview", e))?;
         Ok(page.finish(description)?.0)
     })

@@ -29,7 +29,7 @@ mod stored;
 mod tags;
 mod write;
 
-pub use deflate::{DEFLATE_STRIP_BYTES, DeflatePageWriter, deflate_strip, deflate_strips};
+pub use deflate::{DEFLATE_STRIP_BYTES, DeflatePageWriter, Effort, deflate_strip, deflate_strips};
 pub use description::{parse_description, to_ascii_json};
 pub use find::find_flac_page;
 pub use layout::{Compression, Kind, PageLayout, Pixels, Strip};

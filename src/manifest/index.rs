@@ -41,6 +41,21 @@ pub enum Severity {
 }
 
 /// Something about a manifest that a person should know.
+///
+/// | code | severity | what |
+/// |---|---|---|
+/// | `unsafe-path` | error | a path leads out of the archive or cannot be a file name here; it is not used |
+/// | `source-twice` | error | two sources have one relative path; the first counts |
+/// | `chunk-failed` | error | the original script could not archive a chunk; its source is incomplete |
+/// | `tiff-named-twice` | error, warning | two chunks name one TIFF, with different checksums or not |
+/// | `journal-damaged` | error | a line of an unfinished run's journal cannot be read |
+/// | `unfinished-run` | warning | sources are taken from the journal of a run that has not ended |
+/// | `later-format` | warning | the archive was written by a later version |
+/// | `no-chunks` | warning | nothing was archived of a source of the original scripts |
+/// | `no-checksum` | warning | a FLAC of the original scripts cannot be checked |
+/// | `names-collide` | warning | two sources of the original scripts would be restored under one name |
+/// | `chunks-out-of-order` | note | the chunks of a source were put in the order of time |
+/// | `paths-relocated` | note | TIFFs were found by the end of their path, as the archive has been moved |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// How much it matters.
@@ -160,7 +175,9 @@ impl ArchiveIndex {
             let text = format!("the archive has format version {version}; this program knows version {FORMAT_VERSION}");
             builder.find(Severity::Warning, "later-format", MANIFEST_NAME, text);
         }
-        for record in manifest.files.into_vec() {
+        let records = manifest.files.into_vec();
+        builder.index.sources.reserve_exact(records.len());
+        for record in records {
             if record.relative_path.is_empty() {
                 builder.original(OriginalSource::from(record));
             } else {

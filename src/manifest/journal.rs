@@ -2,25 +2,23 @@
 //!
 //! A source is done in this order: its TIFFs are written under `temp/`, proved and synced; its [`Entry`] is appended
 //! and synced (several at once, if that suits: [`Journal::sync`]); the TIFFs are renamed to their places
-//! ([`finish_renames`]); it is reported. Wherever that stops, [`Journal::open`] and [`recover_renames`] complete it. At
+//! ([`finish_renames`](super::finish_renames)); it is reported. Wherever that stops, [`Journal::open`] and
+//! [`recover_renames`](super::recover_renames) complete it. At
 //! the end of a run the entries are folded into the manifest and the journal is removed.
 //!
 //! A line is `{"check":"<16 hex digits>","entry":{…}}`, where the digits are the first 8 bytes of the SHA-256 of the
 //! entry's text: a line that a crash has torn is recognised, not guessed at.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::atomic::{parent, sync_dir};
 use super::model::SourceRecord;
-use super::paths::{confine, safe_relative_path};
 use super::values::Sha256Sum;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// The folder for work in progress, inside the archive.
 pub const TEMP_DIR: &str = "temp";
@@ -220,114 +218,5 @@ impl Journal {
     pub fn remove(self) -> Result<()> {
         fs::remove_file(&self.path).map_err(Error::while_("removing", &self.path))?;
         sync_dir(parent(&self.path))
-    }
-}
-
-/// Puts the files of synced entries into their places, then removes what they replace, and syncs each folder once.
-///
-/// # Errors
-/// `Io`; `Missing` where a file is neither in `temp/` nor in its place; `Unsupported` for paths out of the archive.
-pub fn finish_renames(dir: &Path, entries: &[Entry]) -> Result<()> {
-    let mut moving = Moving::new(dir);
-    for entry in entries {
-        for rename in &entry.renames {
-            moving.rename(rename)?;
-        }
-        moving.remove_old(entry)?;
-    }
-    moving.sync()
-}
-
-/// As [`finish_renames`], for what an interrupted run left behind: a file from `temp/` is taken only if its checksum is
-/// the one in its record. Gives the `to` of those that are neither there nor in their place.
-///
-/// # Errors
-/// `Io`; `Unsupported` for paths out of the archive.
-pub fn recover_renames(dir: &Path, entries: &[Entry]) -> Result<Vec<String>> {
-    let mut moving = Moving::new(dir);
-    let mut lost = Vec::new();
-    for entry in entries {
-        for rename in &entry.renames {
-            let chunk = entry.source.chunks.iter().find(|chunk| chunk.tiff_path == rename.to);
-            let from = dir.join(TEMP_DIR).join(safe_relative_path(&rename.from)?);
-            let found = match chunk.and_then(|chunk| chunk.tiff_sha256) {
-                Some(sum) => file_sum(&from)? == Some(sum),
-                None => from.is_file(),
-            };
-            if found {
-                moving.rename(rename)?;
-            } else if !confine(dir, &safe_relative_path(&rename.to)?)?.is_file() {
-                lost.push(rename.to.clone());
-            }
-        }
-        moving.remove_old(entry)?;
-    }
-    moving.sync()?;
-    Ok(lost)
-}
-
-/// The checksum of a whole file; `None` where there is none.
-fn file_sum(path: &Path) -> Result<Option<Sha256Sum>> {
-    let mut file = match File::open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(Error::while_("opening", path))?,
-    };
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer).map_err(Error::while_("reading", path))? {
-            0 => return Ok(Some(Sha256Sum::finish(hasher))),
-            n => hasher.update(&buffer[..n]),
-        }
-    }
-}
-
-/// Renames in progress, with the folders to be synced at their end.
-struct Moving<'a> {
-    dir: &'a Path,
-    touched: BTreeSet<PathBuf>,
-}
-
-impl<'a> Moving<'a> {
-    fn new(dir: &'a Path) -> Self {
-        Moving { dir, touched: BTreeSet::new() }
-    }
-
-    fn rename(&mut self, rename: &Rename) -> Result<()> {
-        let from = self.dir.join(TEMP_DIR).join(safe_relative_path(&rename.from)?);
-        let relative = safe_relative_path(&rename.to)?;
-        let to = confine(self.dir, &relative)?;
-        let folder = parent(&to);
-        if !folder.is_dir() {
-            fs::create_dir_all(folder).map_err(Error::while_("creating the folder", folder))?;
-            // Every folder above may have just come into being.
-            self.touched.extend(relative.ancestors().skip(2).map(|above| self.dir.join(above)));
-        }
-        match fs::rename(&from, &to) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound && to.is_file() => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::new(ErrorKind::Missing, "the finished file has gone from temp/").at_path(&to));
-            }
-            other => other.map_err(Error::while_("renaming the finished file", &to))?,
-        }
-        self.touched.insert(folder.to_path_buf());
-        Ok(())
-    }
-
-    /// Removes the replaced files of an entry, unless the new state uses the name again.
-    fn remove_old(&mut self, entry: &Entry) -> Result<()> {
-        for old in entry.removes.iter().filter(|old| entry.source.chunks.iter().all(|c| c.tiff_path != **old)) {
-            let path = confine(self.dir, &safe_relative_path(old)?)?;
-            match fs::remove_file(&path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::while_("removing", &path)(e)),
-                _ => {}
-            }
-            self.touched.insert(parent(&path).to_path_buf());
-        }
-        Ok(())
-    }
-
-    fn sync(self) -> Result<()> {
-        self.touched.iter().filter(|folder| folder.is_dir()).try_for_each(|folder| sync_dir(folder))
     }
 }

@@ -3,7 +3,7 @@
 //! - `model`: [`Manifest`], [`SourceRecord`], [`ChunkRecord`]: the JSON with the original keys and ours; keys that this
 //!   version does not know are kept at every level. `record` and `values` are what the model is built of.
 //! - `file`: reading with bounds, writing atomically.
-//! - `journal`: the write-ahead log `temp/journal.jsonl`, so that a manifest of many small files is not rewritten for
+//! - `journal`, `renames`: the write-ahead log `temp/journal.jsonl`, so that a manifest of many small files is not rewritten for
 //!   each of them and nothing that was reported as done is lost.
 //! - `lock`: one writer at a time for an archive.
 //! - `names`: what TIFFs are called.
@@ -26,6 +26,7 @@ mod names;
 mod original;
 mod paths;
 mod record;
+mod renames;
 mod resolve;
 mod sums;
 mod values;
@@ -33,15 +34,13 @@ mod values;
 pub use atomic::{sync_dir, write_atomically};
 pub use file::{MANIFEST_NAME, ReadLimits};
 pub use index::{ArchiveIndex, ChunkEntry, FailedChunk, Finding, Origin, Severity, SourceEntry};
-pub use journal::{
-    Entry, EntryKind, JOURNAL_NAME, Journal, Rename, Replay, TEMP_DIR, finish_renames, recover_renames, replay,
-};
+pub use journal::{Entry, EntryKind, JOURNAL_NAME, Journal, Rename, Replay, TEMP_DIR, replay};
 pub use lock::{ArchiveLock, LOCK_NAME};
 pub use model::{
-    Always, ChunkRecord, Chunks, FORMAT, FORMAT_VERSION, Files, GroupRecord, Manifest, Restore, SourceRecord,
-    created_by,
+    ChunkRecord, Chunks, FORMAT, FORMAT_VERSION, Files, GroupRecord, Manifest, Restore, SourceRecord, created_by,
 };
 pub use names::{TiffNames, chunk_id, chunk_tiff_name, stem_of_tiff};
 pub use paths::{confine, path_to_text, safe_foreign_path, safe_relative_path};
+pub use renames::{finish_renames, recover_renames};
 pub use sums::{SUMS_NAME, Sums};
 pub use values::{Extra, JsonText, Real, Sha256Sum};

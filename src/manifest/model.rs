@@ -189,46 +189,46 @@ impl<'de> Deserialize<'de> for Restore {
 }
 
 /// The chunks of a source; the key is written even where there are none.
-pub type Chunks = Always<Vec<ChunkRecord>>;
-
-/// A value whose key is always written.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Always<T>(pub T);
+pub struct Chunks(pub Vec<ChunkRecord>);
 
-impl<T> std::ops::Deref for Always<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
+impl std::ops::Deref for Chunks {
+    type Target = Vec<ChunkRecord>;
+    fn deref(&self) -> &Vec<ChunkRecord> {
         &self.0
     }
 }
 
-impl<T> std::ops::DerefMut for Always<T> {
-    fn deref_mut(&mut self) -> &mut T {
+impl std::ops::DerefMut for Chunks {
+    fn deref_mut(&mut self) -> &mut Vec<ChunkRecord> {
         &mut self.0
     }
 }
 
-impl<T> From<T> for Always<T> {
-    fn from(value: T) -> Self {
-        Always(value)
+impl From<Vec<ChunkRecord>> for Chunks {
+    fn from(chunks: Vec<ChunkRecord>) -> Self {
+        Chunks(chunks)
     }
 }
 
-impl<T> Absent for Always<T> {
+impl Absent for Chunks {
     fn is_absent(&self) -> bool {
         false
     }
 }
 
-impl<T: Serialize> Serialize for Always<T> {
+impl Serialize for Chunks {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Always<T> {
+impl<'de> Deserialize<'de> for Chunks {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::deserialize(deserializer).map(Always)
+        let mut chunks = Vec::deserialize(deserializer)?;
+        // Most sources have one; room for the usual four would be most of a large manifest's memory.
+        chunks.shrink_to_fit();
+        Ok(Chunks(chunks))
     }
 }
 
@@ -273,23 +273,27 @@ impl Files {
         None
     }
 
-    /// Takes a source out.
+    /// Takes a source out; of many, [`Files::retain`] is the way.
     pub fn remove(&mut self, relative_path: &str) -> Option<SourceRecord> {
-        let at = *self.by_path.get(relative_path)?;
-        let record = self.records.remove(at);
-        self.by_path.clear();
-        for at in 0..self.records.len() {
-            let path = self.records[at].relative_path.as_str();
-            if !path.is_empty() {
-                self.by_path.entry(path.into()).or_insert(at);
-            }
-        }
+        let record = self.records.remove(*self.by_path.get(relative_path)?);
+        self.index_all();
         Some(record)
+    }
+
+    /// Keeps the sources for which `keep` says so.
+    pub fn retain(&mut self, keep: impl FnMut(&SourceRecord) -> bool) {
+        self.records.retain(keep);
+        self.index_all();
     }
 
     /// The sources without the index.
     pub fn into_vec(self) -> Vec<SourceRecord> {
         self.records
+    }
+
+    fn index_all(&mut self) {
+        self.by_path.clear();
+        *self = std::mem::take(&mut self.records).into_iter().collect();
     }
 
     fn index(&mut self, record: &SourceRecord) {

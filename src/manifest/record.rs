@@ -4,6 +4,10 @@
 //! they say nothing, and whose field `extra` takes all other keys as the text they are. (serde's own `flatten` would
 //! buffer every value, unknown ones included, in a form several times as large, and rewrite their numbers.)
 
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, Visitor};
+
 use super::values::{Extra, JsonText, Real, Sha256Sum};
 
 /// Whether a field says nothing and is therefore not written.
@@ -34,6 +38,28 @@ macro_rules! never_absent {
     ($($type:ty),*) => { $(impl Absent for $type { fn is_absent(&self) -> bool { false } })* };
 }
 never_absent!(u16, u32, u64, Real, Sha256Sum, JsonText, Extra);
+
+/// Reads a key into a string that is used again for the next.
+pub(super) struct Key<'a>(pub &'a mut String);
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<(), E> {
+        self.0.clear();
+        self.0.push_str(key);
+        Ok(())
+    }
+}
 
 macro_rules! record {
     (
@@ -78,7 +104,8 @@ macro_rules! record {
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
                         let mut record = $name::default();
                         $( let mut $field = false; )*
-                        while let Some(key) = map.next_key::<String>()? {
+                        let mut key = String::new();
+                        while map.next_key_seed($crate::manifest::record::Key(&mut key))?.is_some() {
                             match key.as_str() {
                                 $( stringify!($field) => {
                                     if std::mem::replace(&mut $field, true) {
@@ -90,7 +117,7 @@ macro_rules! record {
                                 } )*
                                 _ => {
                                     let value = map.next_value()?;
-                                    record.extra.push(key, value);
+                                    record.extra.push(key.clone(), value);
                                 }
                             }
                         }

@@ -1,6 +1,6 @@
 //! The small value types of the manifest: checksums, numbers, raw JSON, unknown keys.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
@@ -29,7 +29,11 @@ impl Sha256Sum {
 
 impl fmt::Display for Sha256Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble & 15)]);
+        self.0.iter().try_for_each(|&byte| {
+            f.write_char(digit(byte >> 4))?;
+            f.write_char(digit(byte))
+        })
     }
 }
 
