@@ -4,17 +4,17 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use crate::archive::Context;
+use crate::archive::about::{self, About};
 use crate::archive::chunk::SampleReader;
 use crate::archive::decoded::DecodedReader;
 use crate::archive::pages::changed_or_io;
+use crate::archive::plan::Candidate;
 use crate::error::{Error, Result};
 use crate::flac::{self, Md5Status, StreamDecoder};
 use crate::format;
 use crate::positioned::ReadAt;
-use crate::preview::{Analyzer, Labels, start_from_file_name};
+use crate::preview::{Analyzer, Labels};
 use crate::source::coded::{self, CodedDecoder, CodedKind, Region, RegionCodec};
 use crate::source::remainder::{Plan, Steps};
 use crate::source::{self, Coded, Coding, Container, Kind, SampleFormat, Scan};
@@ -53,7 +53,7 @@ pub(crate) struct Opened {
     pub(crate) restore: &'static str,
     pub(crate) decoder: Option<String>,
     pub(crate) notes: Vec<String>,
-    pub(crate) tags: Map<String, Value>,
+    pub(crate) about: About,
 }
 
 impl Opened {
@@ -70,7 +70,7 @@ impl Opened {
             chunk_count: Some(count),
             start_seconds: start as f64 / f64::from(self.sample_rate.max(1)),
             format: self.sample_format.clone(),
-            recording_start: start_from_file_name(name),
+            recording_start: self.about.start,
         }
     }
 }
@@ -111,8 +111,17 @@ pub(crate) fn describe(kind: &Kind, chunk_seconds: u64) -> String {
 }
 
 /// Looks at an open file and makes it ready to be read.
-pub(crate) fn open(ctx: &Context<'_>, file: &Arc<File>, path: &Path) -> Result<Opened> {
+pub(crate) fn open(ctx: &Context<'_>, file: &Arc<File>, candidate: &Candidate) -> Result<Opened> {
+    let path = &candidate.path;
     let kind = source::identify(&**file).map_err(|e| e.at_path(path))?;
+    let about = about::read(ctx, candidate, &**file, &kind).map_err(|e| e.at_path(path))?;
+    let mut opened = open_kind(ctx, file, path, kind)?;
+    opened.notes.extend(about.notes.iter().cloned());
+    opened.about = about;
+    Ok(opened)
+}
+
+fn open_kind(ctx: &Context<'_>, file: &Arc<File>, path: &Path, kind: Kind) -> Result<Opened> {
     match kind {
         Kind::Plain(scan) => {
             let plan = Plan::probe(&**file, &scan, Steps::AsSource).map_err(|e| e.at_path(path))?;
@@ -140,7 +149,7 @@ fn plain(scan: Scan, plan: Plan) -> Opened {
         restore: format::RESTORE_IDENTICAL,
         decoder: None,
         notes: scan.notes.clone(),
-        tags: Map::new(),
+        about: About::default(),
         input: Input::Plain { data_offset: scan.data_offset, data_len: scan.data_len, file_len: scan.file_len },
     }
 }
@@ -159,7 +168,7 @@ fn attached(what: String) -> Opened {
         restore: format::RESTORE_ORIGINAL,
         decoder: None,
         notes: vec!["nothing here decodes it: its bytes are kept, without a FLAC".to_owned()],
-        tags: Map::new(),
+        about: About::default(),
         input: Input::Attached,
     }
 }
@@ -198,7 +207,7 @@ fn flac(ctx: &Context<'_>, file: &Arc<File>, offset: u64) -> Result<Opened> {
                     restore: format::RESTORE_IDENTICAL,
                     decoder: None,
                     notes,
-                    tags: Map::new(),
+                    about: About::default(),
                     input: Input::OwnFlac { offset, len: end - offset, analyzer },
                 });
             }
@@ -220,7 +229,7 @@ fn flac(ctx: &Context<'_>, file: &Arc<File>, offset: u64) -> Result<Opened> {
         restore: format::RESTORE_ORIGINAL,
         decoder: Some(format::CREATED_BY.to_owned()),
         notes,
-        tags: Map::new(),
+        about: About::default(),
         input: Input::Flac { offset, shift },
     })
 }
@@ -325,7 +334,7 @@ fn coded_source(ctx: &Context<'_>, file: &Arc<File>, coded: &Coded) -> Result<Op
         restore: format::RESTORE_ORIGINAL,
         decoder: Some(info.decoder.clone()),
         notes: Vec::new(),
-        tags: Map::new(),
+        about: About::default(),
         input: Input::Coded(Box::new(DecodedReader::new(decoder, sample_format, shift))),
     })
 }

@@ -30,6 +30,7 @@ use crate::manifest::{self, ChunkRecord, GroupRecord, Real, Restore, Sha256Sum, 
 use crate::positioned::ReadAt;
 use crate::preview::{self, Labels, RangeEstimator, Spectrum};
 use crate::source::remainder::Plan;
+use crate::source::tags;
 use crate::timestamp;
 
 /// A source whose TIFFs are complete and proved under their temporary names.
@@ -129,7 +130,7 @@ pub(crate) fn archive(
     let path = &candidate.path;
     let file = Arc::new(File::open(path).map_err(Error::while_("opening", path))?);
     let before = Stamp::of(&file, path)?;
-    let opened = input::open(ctx, &file, path)?;
+    let opened = input::open(ctx, &file, candidate)?;
     let mut source = Source::new(ctx, candidate, file.clone(), opened, number, base, drivers)?;
     source.write_chunks().map_err(|e| e.at_path(path))?;
     let still = Stamp::of(&file, path)?;
@@ -364,7 +365,11 @@ impl<'a> Source<'a> {
     fn head_len(&self, raw_bound: u64) -> Result<u64> {
         let groups = self.opened.channels.div_ceil(8).max(1) as usize;
         let description = container::to_ascii_json(&self.page0(0, u64::MAX, u64::MAX, "", Value::Null)).len() as u64;
-        let mut estimates = vec![PageEstimate { description: description + 2048, ..self.estimate(1 << 24) }];
+        let mut estimates = vec![PageEstimate {
+            description: description + 2048,
+            text_tags: self.opened.about.text_tag_bounds(),
+            ..self.estimate(1 << 24)
+        }];
         estimates.extend((0..groups).map(|_| self.estimate(raw_bound)));
         // Head, tail, remainder.
         estimates.extend((0..3).map(|_| self.estimate(raw_bound)));
@@ -462,6 +467,8 @@ impl<'a> Source<'a> {
         if self.opened.sample_rate > crate::flac::MAX_SAMPLE_RATE {
             comments.push(("SOURCE_SAMPLE_RATE".to_owned(), self.opened.sample_rate.to_string()));
         }
+        let about = self.opened.about.common.iter();
+        comments.extend(about.map(|(key, value)| (tags::vorbis_key(key), tags::vorbis_value(value))));
         VorbisComment { vendor: format::CREATED_BY.to_owned(), fields: comments }
     }
 
@@ -490,7 +497,7 @@ impl<'a> Source<'a> {
             num_samples: self.pending.get(index as usize).map_or(u64::MAX, |p| p.frames),
             start_time_seconds: Real::seconds(start, Real::from(opened.sample_rate)),
             notes: opened.notes.clone(),
-            tags: opened.tags.clone(),
+            tags: opened.about.tags.clone(),
             extra: Map::new(),
         };
         json!({ "metadata": metadata, "preview": true, "spectrogram": spectrogram })
@@ -537,6 +544,7 @@ impl<'a> Source<'a> {
         page0["metadata"]["num_samples"] = json!(frames[index as usize]);
         let mut layouts =
             vec![pages::picture(&mut out, picture.width, &picture.rgb, container::to_ascii_json(&page0))?];
+        layouts[0].text_tags = self.opened.about.text_tags(labels.chunk_start());
         for flac in &flacs {
             let role = Role::Flac {
                 embedded_flac_bytes: true,
@@ -623,6 +631,7 @@ impl<'a> Source<'a> {
             }),
             data_offset: opened.data_offset,
             decoder: opened.decoder.clone(),
+            metadata: (!opened.about.tags.is_empty()).then(|| opened.about.tags.clone().into()),
             notes: opened.notes.clone(),
             chunks: chunks.into(),
             ..SourceRecord::default()

@@ -10,12 +10,14 @@
 //! | `ledger` | lock, journal and manifest at the start and the end of a run |
 //! | `resume` | what to do with a source that the archive has already |
 //! | `input`, `decoded` | opening a source: plain samples, coded audio, its own FLAC |
+//! | `about` | what is known about a recording beside its samples |
 //! | `job` | one source from its first byte to its proved TIFFs |
 //! | `chunk` | sample bytes → FLAC frames, hashes, preview |
 //! | `pages`, `write` | the TIFF of one chunk as it grows |
 //! | `prove` | reading it back |
 //! | `record` | syncs, journal, final names |
 
+mod about;
 mod chunk;
 mod decoded;
 mod input;
@@ -42,6 +44,7 @@ use crate::interrupt::Interrupt;
 use crate::manifest::{self, Journal, Manifest, ReadLimits, SourceRecord, TiffNames};
 use crate::preview::{self, Analyzer};
 use crate::source::Kind;
+use crate::source::tags::MetadataFile;
 use ledger::Ledger;
 use plan::{Candidate, Plan};
 use resume::Decision;
@@ -84,6 +87,10 @@ pub struct Options {
     pub preview: preview::Settings,
     /// Write each picture as a PNG beside its TIFF too.
     pub preview_png: bool,
+    /// Metadata that the keeper gives for all sources: keys and values.
+    pub meta: Vec<(String, String)>,
+    /// Metadata that the keeper gives source by source.
+    pub metadata: Option<MetadataFile>,
 }
 
 impl Options {
@@ -102,6 +109,8 @@ impl Options {
             level: Level::Default,
             preview: preview::Settings::default(),
             preview_png: false,
+            meta: Vec::new(),
+            metadata: None,
         }
     }
 }

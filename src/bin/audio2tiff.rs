@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use audio_tiff::archive::{self, Existing, Options};
 use audio_tiff::flac::Level;
 use audio_tiff::interrupt::Interrupt;
-use audio_tiff::preview::ColorMap;
+use audio_tiff::preview::{ChannelView, ColorMap, DbRange, Kind};
+use audio_tiff::source::tags::{MetadataFile, parse_meta_arg};
 use clap::{Parser, ValueEnum};
 use terminal::{Terminal, Verbosity};
 
@@ -44,15 +45,14 @@ struct Args {
     /// How hard the FLAC encoder tries
     #[arg(long, value_enum, default_value_t = EncoderLevel::Default)]
     level: EncoderLevel,
-    /// Width of the pictures at most
-    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(64..=16384))]
-    max_image_dim: Option<u32>,
-    /// Colours of the pictures
-    #[arg(long, value_enum, default_value_t = Colors::Magma)]
-    cmap: Colors,
-    /// Write each picture as a PNG beside its TIFF too
-    #[arg(long)]
-    preview_png: bool,
+    /// Metadata for all recordings of this run, as often as needed: speaker, location, rights…
+    #[arg(long, value_name = "KEY=VALUE", value_parser = meta)]
+    meta: Vec<(String, String)>,
+    /// Metadata per recording, from a JSON or CSV file
+    #[arg(long, value_name = "FILE", value_parser = metadata_file)]
+    metadata: Option<MetadataFile>,
+    #[command(flatten)]
+    picture: Picture,
     /// Say what would be done and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -61,6 +61,67 @@ struct Args {
     keep_temp: bool,
     #[command(flatten)]
     verbosity: Verbosity,
+}
+
+/// How the pictures look
+#[derive(clap::Args)]
+struct Picture {
+    /// Largest side of the pictures [default: 1280]
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(32..=8192))]
+    max_image_dim: Option<u32>,
+    /// Colours of the pictures
+    #[arg(long, value_enum, default_value_t = Colors::Magma)]
+    cmap: Colors,
+    /// Write each picture as a PNG beside its TIFF too
+    #[arg(long)]
+    preview_png: bool,
+    /// What the pictures show
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Shown::Spectrogram)]
+    preview: Shown,
+    /// Several channels mixed into one picture, or stacked
+    #[arg(long, value_enum, default_value_t = Channels::Mix)]
+    channels: Channels,
+    /// Levels of the darkest and brightest colour, in dB of full scale, to make pictures comparable [default: measured over
+    /// each recording]
+    #[arg(long, value_name = "LO,HI", allow_hyphen_values = true, value_parser = db_range)]
+    db_range: Option<DbRange>,
+    /// Lowest frequency shown
+    #[arg(long, value_name = "HZ")]
+    fmin: Option<f64>,
+    /// Highest frequency shown [default: half the sample rate]
+    #[arg(long, value_name = "HZ")]
+    fmax: Option<f64>,
+    /// Only the picture: no axes, no text, no level strip
+    #[arg(long)]
+    bare: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Shown {
+    /// Level over time and frequency
+    Spectrogram,
+    /// Three acoustic indices per minute and band as red, green and blue, for recordings of hours
+    FalseColor,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Channels {
+    Mix,
+    Separate,
+}
+
+fn meta(text: &str) -> Result<(String, String), String> {
+    parse_meta_arg(text).map_err(|e| e.to_string())
+}
+
+fn metadata_file(path: &str) -> Result<MetadataFile, String> {
+    MetadataFile::read(path.as_ref()).map_err(|e| e.to_string())
+}
+
+fn db_range(text: &str) -> Result<DbRange, String> {
+    let (low, high) = text.split_once(',').ok_or("two numbers with a comma between them, as in -90,-10")?;
+    let number = |text: &str| text.trim().parse::<f64>().map_err(|e| format!("{text}: {e}"));
+    DbRange::new(number(low)?, number(high)?).map_err(|e| e.to_string())
 }
 
 const EXAMPLES: &str = "Examples:
@@ -109,7 +170,20 @@ impl Args {
             EncoderLevel::Default => Level::Default,
             EncoderLevel::Best => Level::Best,
         };
-        options.preview.color_map = match self.cmap {
+        options.meta.clone_from(&self.meta);
+        options.metadata.clone_from(&self.metadata);
+        options.dry_run = self.dry_run;
+        options.keep_temp = self.keep_temp;
+        self.picture.apply(&mut options);
+        options
+    }
+}
+
+impl Picture {
+    fn apply(&self, options: &mut Options) {
+        options.preview_png = self.preview_png;
+        let preview = &mut options.preview;
+        preview.color_map = match self.cmap {
             Colors::Magma => ColorMap::Magma,
             Colors::Viridis => ColorMap::Viridis,
             Colors::Inferno => ColorMap::Inferno,
@@ -117,12 +191,20 @@ impl Args {
             Colors::Gray => ColorMap::Gray,
         };
         if let Some(width) = self.max_image_dim {
-            options.preview.max_image_dim = width;
+            preview.max_image_dim = width;
         }
-        options.preview_png = self.preview_png;
-        options.dry_run = self.dry_run;
-        options.keep_temp = self.keep_temp;
-        options
+        preview.kind = match self.preview {
+            Shown::Spectrogram => Kind::Spectrogram,
+            Shown::FalseColor => Kind::FalseColor,
+        };
+        preview.channels = match self.channels {
+            Channels::Mix => ChannelView::Mix,
+            Channels::Separate => ChannelView::Separate,
+        };
+        preview.db_range = self.db_range;
+        preview.fmin = self.fmin;
+        preview.fmax = self.fmax;
+        preview.bare = self.bare;
     }
 }
 

@@ -37,13 +37,14 @@ impl<'a> BitReader<'a> {
             self.next += ((63 - self.valid) >> 3) as usize;
             self.valid |= 56;
         } else {
-            self.refill_at_end();
+            *self = self.refilled_at_end();
         }
     }
 
+    /// By value, so that readers that are local to a loop can stay in registers.
     #[cold]
     #[inline(never)]
-    fn refill_at_end(&mut self) {
+    fn refilled_at_end(mut self) -> Self {
         // What the fast refill left below the valid bits is read again here: the same bits, so OR is harmless.
         while self.valid <= 56 {
             let Some(&byte) = self.bytes.get(self.next) else { break };
@@ -51,6 +52,7 @@ impl<'a> BitReader<'a> {
             self.valid += 8;
             self.next += 1;
         }
+        self
     }
 
     /// The next bits, left-justified; at least 56 count after [`refill`](Self::refill) unless the slice is at its end.

@@ -21,6 +21,9 @@ pub(super) struct Cursor {
 }
 
 impl<'a> BitWriter<'a> {
+    /// Most bits that [`put`](Self::put) takes: with those that wait they fill a word.
+    pub(super) const MAX_BITS: u32 = 57;
+
     /// Writes to `out` from its start.
     pub(super) fn new(out: &'a mut [u8]) -> Self {
         BitWriter { out, state: Cursor { at: 0, pending: 0, count: 0 }, full: false }
@@ -47,10 +50,10 @@ impl<'a> BitWriter<'a> {
         self.full = false;
     }
 
-    /// Appends the low `count` bits of `value`, 0 to 57; higher bits of `value` must be zero.
+    /// Appends the low `count` bits of `value`, 0 to [`MAX_BITS`](Self::MAX_BITS); higher bits of `value` must be zero.
     #[inline(always)]
     pub(super) fn put(&mut self, value: u64, count: u32) {
-        debug_assert!(count <= 57 && value >> count == 0);
+        debug_assert!(count <= Self::MAX_BITS && value >> count == 0);
         let Cursor { at, pending, count: waiting } = self.state;
         let pending = (pending << count) | value;
         let count = waiting + count;

@@ -6,19 +6,19 @@ use super::metadata::StreamInfo;
 use super::residual::Fault;
 use super::simd::Isa;
 use super::subframe::{read_subframe, read_wide_subframe, restore, restore_both};
+use super::verify;
 use crate::error::{Error, Result};
 
 /// Decodes frames, one at a time; buffers are reused. One per thread.
 #[derive(Debug, Clone)]
 pub struct FrameDecoder {
-    info: StreamInfo,
-    /// For [`verify`](Self::verify).
-    decoded: Vec<Vec<i32>>,
+    pub(super) info: StreamInfo,
     folded: Vec<u32>,
     /// A side channel of more bits than an `i32` has, and its residual.
     wide: Vec<i64>,
     residual: Vec<i32>,
-    isa: Isa,
+    pub(super) isa: Isa,
+    pub(super) scratch: verify::Scratch,
 }
 
 /// Why [`FrameDecoder::try_decode`] gave no samples.
@@ -62,11 +62,11 @@ impl FrameDecoder {
     pub fn new(stream_info: &StreamInfo) -> Self {
         FrameDecoder {
             info: *stream_info,
-            decoded: Vec::new(),
             folded: Vec::new(),
             wide: Vec::new(),
             residual: Vec::new(),
             isa: Isa::detect(),
+            scratch: verify::Scratch::default(),
         }
     }
 
@@ -150,23 +150,10 @@ impl FrameDecoder {
         }
         Ok(())
     }
-
-    /// Proves that `frame` is exactly one frame from which a decoder gets back the samples in `planes` (one slice per
-    /// channel, right-justified).
-    ///
-    /// # Errors
-    /// Malformed, when the frame cannot be decoded; Mismatch, when it holds other samples (channel and sample are
-    /// named), another number of them, or is followed by more bytes.
-    pub fn verify(&mut self, frame: &[u8], planes: &[&[i32]]) -> Result<()> {
-        let mut decoded = std::mem::take(&mut self.decoded);
-        let result = self.decode(frame, &mut decoded);
-        let compared = result.and_then(|(_, used)| compare(&decoded, planes, frame.len() - used));
-        self.decoded = decoded;
-        compared
-    }
 }
 
-fn compare(decoded: &[Vec<i32>], planes: &[&[i32]], left_over: usize) -> Result<()> {
+/// Whether a frame that was decoded holds what it should, and nothing follows it.
+pub(super) fn compare(decoded: &[Vec<i32>], planes: &[&[i32]], left_over: usize) -> Result<()> {
     if left_over > 0 {
         return Err(Error::mismatch(format!("{left_over} bytes follow the frame")));
     }

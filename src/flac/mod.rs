@@ -29,6 +29,7 @@ mod scan;
 mod simd;
 mod stream;
 mod subframe;
+mod verify;
 
 pub use crc::{crc8, crc16};
 pub use decoder::FrameDecoder;

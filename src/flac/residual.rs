@@ -106,23 +106,36 @@ pub(super) fn read_residual(
 ///
 /// Codes are read in groups of as many as one filling of the window will most likely hold. Each code then only waits
 /// for the length of the one before; whether the group did fit is looked at once, behind it.
+///
+/// `store` puts a number in its place; it is up to the caller to keep the compiler from joining the stores of a group,
+/// which would cost more than it saves.
 #[inline(always)]
-pub(super) fn read_codes(reader: &mut BitReader, parameter: u32, folded: &mut [u32]) -> Result<(), Fault> {
-    match parameter {
-        0..=3 => read_groups::<8>(reader, parameter, folded),
-        4..=5 => read_groups::<6>(reader, parameter, folded),
-        6..=7 => read_groups::<5>(reader, parameter, folded),
-        8..=9 => read_groups::<4>(reader, parameter, folded),
-        10..=14 => read_groups::<3>(reader, parameter, folded),
-        15..=20 => read_groups::<2>(reader, parameter, folded),
-        _ => read_singly(reader, parameter, folded),
-    }
+pub(super) fn read_codes(
+    reader: &mut BitReader,
+    parameter: u32,
+    folded: &mut [u32],
+    store: impl Fn(&mut u32, u32),
+) -> Result<(), Fault> {
+    *reader = match parameter {
+        0..=3 => read_groups::<8>(*reader, parameter, folded, store),
+        4..=5 => read_groups::<6>(*reader, parameter, folded, store),
+        6..=7 => read_groups::<5>(*reader, parameter, folded, store),
+        8..=9 => read_groups::<4>(*reader, parameter, folded, store),
+        10..=14 => read_groups::<3>(*reader, parameter, folded, store),
+        15..=20 => read_groups::<2>(*reader, parameter, folded, store),
+        _ => read_singly(*reader, parameter, folded),
+    }?;
+    Ok(())
 }
 
+/// Takes and gives back the reader by value, so that it can stay in registers.
 #[inline(always)]
-fn read_groups<const GROUP: usize>(reader: &mut BitReader, parameter: u32, folded: &mut [u32]) -> Result<(), Fault> {
-    // A copy stays in registers.
-    let mut bits = *reader;
+fn read_groups<'a, const GROUP: usize>(
+    mut bits: BitReader<'a>,
+    parameter: u32,
+    folded: &mut [u32],
+    store: impl Fn(&mut u32, u32),
+) -> Result<BitReader<'a>, Fault> {
     let (groups, rest) = folded.as_chunks_mut::<GROUP>();
     for group in groups {
         bits.refill();
@@ -130,10 +143,10 @@ fn read_groups<const GROUP: usize>(reader: &mut BitReader, parameter: u32, folde
         let mut total = 0;
         for place in &mut *group {
             let quotient = window.leading_zeros();
-            // The code without its zeros: a one and the low bits.
-            let code = (window >> (63u32.wrapping_sub(parameter + quotient) & 63)) as u32;
-            *place = (quotient << parameter).wrapping_add(code).wrapping_sub(1 << parameter);
             let len = quotient + 1 + parameter;
+            // The code without its zeros: a one and the low bits.
+            let code = (window >> (64u32.wrapping_sub(len) & 63)) as u32;
+            store(place, (quotient << parameter).wrapping_add(code).wrapping_sub(1 << parameter));
             window <<= len & 63;
             total += len;
         }
@@ -141,21 +154,20 @@ fn read_groups<const GROUP: usize>(reader: &mut BitReader, parameter: u32, folde
         if total <= bits.valid() {
             bits.set_window(window, bits.valid() - total);
         } else {
-            read_singly(&mut bits, parameter, group)?;
+            bits = read_singly(bits, parameter, group)?;
         }
     }
-    *reader = bits;
-    read_singly(reader, parameter, rest)
+    read_singly(bits, parameter, rest)
 }
 
 /// The same without haste, for codes of any length.
 #[inline(never)]
-fn read_singly(reader: &mut BitReader, parameter: u32, folded: &mut [u32]) -> Result<(), Fault> {
+fn read_singly<'a>(mut bits: BitReader<'a>, parameter: u32, folded: &mut [u32]) -> Result<BitReader<'a>, Fault> {
     for place in folded {
-        let quotient = reader.unary()?;
-        let low = reader.unsigned(parameter)?;
+        let quotient = bits.unary()?;
+        let low = bits.unsigned(parameter)?;
         let value = (u64::from(quotient) << parameter) | u64::from(low);
         *place = u32::try_from(value).map_err(|_| Fault::Bad("a residual takes more than 32 bits"))?;
     }
-    Ok(())
+    Ok(bits)
 }

@@ -9,7 +9,7 @@ use super::bit_reader::BitReader;
 use super::bit_writer::BitWriter;
 use super::predictor::{Predictor, fold_residual, unfold};
 use super::residual::{self, Fault};
-use super::{crc, lpc, restore, rice};
+use super::{crc, lpc, restore, rice, verify};
 
 /// Which instructions to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +163,7 @@ impl Isa {
     /// See [`residual::read_codes`].
     pub(super) fn read_codes(self, reader: &mut BitReader, parameter: u32, folded: &mut [u32]) -> Result<(), Fault> {
         match self {
-            Isa::Portable => residual::read_codes(reader, parameter, folded),
+            Isa::Portable => residual::read_codes(reader, parameter, folded, |place, value| *place = value),
             // SAFETY: see `crc16`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { x86::read_codes(reader, parameter, folded) },
@@ -215,6 +215,23 @@ impl Isa {
         }
         let _ = (predictors, bits, first, second);
         false
+    }
+
+    /// See [`verify::leaves`].
+    pub(super) fn leaves(
+        self,
+        predictor: &Predictor,
+        bits: u32,
+        samples: &[i32],
+        folded: &[u32],
+        exact: &mut Vec<f64>,
+    ) -> bool {
+        match self {
+            Isa::Portable => verify::leaves(predictor, bits, samples, folded, exact),
+            // SAFETY: see `crc16`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { x86::leaves(predictor, bits, samples, folded, exact) },
+        }
     }
 
     /// See [`rice::write_codes`].
@@ -304,7 +321,7 @@ mod x86 {
     use super::super::bit_writer::BitWriter;
     use super::super::predictor::{Predictor, fold};
     use super::super::residual::{self, Fault};
-    use super::super::{crc, lpc, rice};
+    use super::super::{crc, lpc, rice, verify};
     use super::Survey;
     use std::arch::x86_64::*;
 
@@ -337,6 +354,15 @@ mod x86 {
     fn lanes_u32(lanes: __m256i) -> [u32; 8] {
         let mut out = [0; 8];
         // SAFETY: eight 32-bit numbers take 32 bytes.
+        unsafe { store(&mut out, 0, lanes) };
+        out
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn lanes_u64(lanes: __m256i) -> [u64; 4] {
+        let mut out = [0; 4];
+        // SAFETY: four 64-bit numbers take 32 bytes.
         unsafe { store(&mut out, 0, lanes) };
         out
     }
@@ -463,10 +489,7 @@ mod x86 {
             }
         }
         for (sum, total) in sums.iter_mut().zip(totals) {
-            let mut lanes = [0i64; 4];
-            // SAFETY: four 64-bit numbers take 32 bytes.
-            unsafe { store(&mut lanes, 0, total) };
-            *sum = lanes.iter().sum();
+            *sum = lanes_u64(total).iter().map(|&lane| lane as i64).sum();
         }
     }
 
@@ -605,8 +628,8 @@ mod x86 {
         super::fold_residual(predictor, samples, from, folded).unwrap_or_default()
     }
 
-    /// Codes of sixteen numbers at a time are joined to four words, and each of these is written at once. Where a word
-    /// would have more than 57 bits, the sixteen are written one by one.
+    /// Codes of sixteen numbers at a time are joined in pairs, and the pairs in quads, as long as these have no more bits
+    /// than the writer takes at once.
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,movbe")]
     pub(super) fn write_codes(folded: &[u32], parameter: u32, out: &mut BitWriter) {
         assert!(parameter <= 30);
@@ -617,39 +640,42 @@ mod x86 {
         let overhead = _mm256_set1_epi32(parameter as i32 + 1);
         let saturated = _mm256_set1_epi32(255);
         let even = _mm256_set1_epi64x(0xFFFF_FFFF);
-        let limit = _mm256_set1_epi64x(57);
+        let limit = _mm256_set1_epi64x(i64::from(BitWriter::MAX_BITS));
+        let too_long = |len| _mm256_movemask_epi8(_mm256_cmpgt_epi64(len, limit)) != 0;
         // Codes of pairs of neighbours and their lengths, in 64-bit lanes.
         let pairs = |values: __m256i| {
             let quotient = _mm256_min_epu32(_mm256_srl_epi32(values, count), saturated);
             let code = _mm256_or_si256(_mm256_and_si256(values, low_mask), one);
             let len = _mm256_add_epi32(quotient, overhead);
             let second_len = _mm256_srli_epi64::<32>(len);
-            let joined = _mm256_or_si256(
-                _mm256_sllv_epi64(_mm256_and_si256(code, even), second_len),
-                _mm256_srli_epi64::<32>(code),
-            );
-            (joined, _mm256_add_epi64(_mm256_and_si256(len, even), second_len))
+            let first = _mm256_sllv_epi64(_mm256_and_si256(code, even), second_len);
+            let len = _mm256_add_epi64(_mm256_and_si256(len, even), second_len);
+            (_mm256_or_si256(first, _mm256_srli_epi64::<32>(code)), len)
         };
+        // Codes of this length will hardly ever fit four at a time.
+        let try_quads = parameter < 13;
         for group in groups {
             // SAFETY: a group has sixteen numbers.
             let ((a, a_len), (b, b_len)) = unsafe { (pairs(load(group, 0)), pairs(load(group, 8))) };
-            let second_len = _mm256_unpackhi_epi64(a_len, b_len);
-            let len = _mm256_add_epi64(_mm256_unpacklo_epi64(a_len, b_len), second_len);
-            if _mm256_movemask_epi8(_mm256_cmpgt_epi64(len, limit)) != 0 {
+            if try_quads {
+                let second_len = _mm256_unpackhi_epi64(a_len, b_len);
+                let len = _mm256_add_epi64(_mm256_unpacklo_epi64(a_len, b_len), second_len);
+                if !too_long(len) {
+                    let first = _mm256_sllv_epi64(_mm256_unpacklo_epi64(a, b), second_len);
+                    let code = _mm256_or_si256(first, _mm256_unpackhi_epi64(a, b));
+                    let (codes, lens) = (lanes_u64(code), lanes_u64(len));
+                    // The first quad of `a`, that of `b`, the second of `a`, that of `b`.
+                    [0, 2, 1, 3].into_iter().for_each(|lane| out.put(codes[lane], lens[lane] as u32));
+                    continue;
+                }
+            }
+            if too_long(a_len) || too_long(b_len) {
                 rice::write_codes(group, parameter, out);
                 continue;
             }
-            let first = _mm256_sllv_epi64(_mm256_unpacklo_epi64(a, b), second_len);
-            let code = _mm256_or_si256(first, _mm256_unpackhi_epi64(a, b));
-            let (mut codes, mut lens) = ([0u64; 4], [0u64; 4]);
-            // SAFETY: four 64-bit numbers take 32 bytes.
-            unsafe {
-                store(&mut codes, 0, code);
-                store(&mut lens, 0, len);
-            }
-            // Lanes hold quarters 0, 2, 1, 3.
-            for lane in [0, 2, 1, 3] {
-                out.put(codes[lane], lens[lane] as u32);
+            for (code, len) in [(a, a_len), (b, b_len)] {
+                let (codes, lens) = (lanes_u64(code), lanes_u64(len));
+                codes.into_iter().zip(lens).for_each(|(code, len)| out.put(code, len as u32));
             }
         }
         rice::write_codes(rest, parameter, out);
@@ -657,7 +683,21 @@ mod x86 {
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,movbe")]
     pub(super) fn read_codes(reader: &mut BitReader, parameter: u32, folded: &mut [u32]) -> Result<(), Fault> {
-        residual::read_codes(reader, parameter, folded)
+        residual::read_codes(reader, parameter, folded, |place, value| {
+            // SAFETY: a write through an exclusive reference; volatile, so that it is a store of its own.
+            unsafe { std::ptr::write_volatile(place, value) };
+        })
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn leaves(
+        predictor: &Predictor,
+        bits: u32,
+        samples: &[i32],
+        folded: &[u32],
+        exact: &mut Vec<f64>,
+    ) -> bool {
+        verify::leaves(predictor, bits, samples, folded, exact)
     }
 
     #[target_feature(enable = "avx2")]

@@ -11,6 +11,7 @@ use super::level::{LevelMeter, LevelSum};
 use super::settings::{ChannelView, Kind, Settings};
 use super::spectrum::{Level, Spectrum, Values, store_db};
 use super::stft::{Edge, Stft, full_scale};
+use super::vector::vectorised;
 use crate::error::{Error, Result};
 
 /// Mel scale up to this sample rate in Hz; above, most of the spectrum lies beyond hearing, and the scale is linear.
@@ -25,8 +26,8 @@ const INDEX_FRAME_SECONDS: f64 = 0.0232;
 const FRAME_TOLERANCE: f64 = 1.05;
 /// Frames of fewer samples would leave bands without a bin of their own.
 const LEAST_FRAME: usize = 512;
-/// As long as a column is a single frame, frames are this fraction of the final distance apart.
-const FIRST_HOP_FRACTION: usize = 8;
+/// As long as the picture has room for every frame, frames are this fraction of the final distance apart.
+const FIRST_HOP_FRACTION: usize = 2;
 /// Samples mixed down at a time.
 const PIECE: usize = 4096;
 /// More channels than this are mixed even where separate ones are wanted.
@@ -145,10 +146,9 @@ impl Analyzer {
             let (step, mixed) = (self.step as f32, (self.step / self.channels as f64) as f32);
             self.stft.feed(piece, |stream, space| {
                 if separate {
-                    scale_into(space, parts[stream], step);
+                    fast_add_scaled(space, parts[stream], step);
                 } else {
-                    parts.iter().for_each(|part| add_into(space, part));
-                    space.iter_mut().for_each(|value| *value *= mixed);
+                    parts.iter().for_each(|part| fast_add_scaled(space, part, mixed));
                 }
             });
             self.samples += piece as u64;
@@ -210,15 +210,14 @@ impl Analyzer {
     }
 }
 
-fn add_into(sum: &mut [f32], part: &[i32]) {
-    for (value, sample) in sum.iter_mut().zip(part) {
-        *value += *sample as f32;
-    }
+vectorised! {
+    fn fast_add_scaled(sum: &mut [f32], part: &[i32], scale: f32) = add_scaled
 }
 
-fn scale_into(space: &mut [f32], part: &[i32], step: f32) {
-    for (value, sample) in space.iter_mut().zip(part) {
-        *value = *sample as f32 * step;
+#[inline(always)]
+fn add_scaled(sum: &mut [f32], part: &[i32], scale: f32) {
+    for (value, sample) in sum.iter_mut().zip(part) {
+        *value += *sample as f32 * scale;
     }
 }
 

@@ -5,7 +5,7 @@
 //! In: `n/2 + 1` powers. Out: one value per band, lowest band first.
 
 use super::arith::{exp, ln};
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Values};
 
 /// How the weights of a mel band are scaled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,16 +142,23 @@ impl Bank {
         self.bands.is_empty()
     }
 
-    /// Value of band `i` in every lane.
+    /// Value of band `i` in every lane; zero where there is no such band.
     #[inline(always)]
-    pub fn value(&self, i: usize, power: &[Lanes]) -> Lanes {
-        let Some(band) = self.bands.get(i) else { return Lanes::ZERO };
+    pub(crate) fn value<V: Lanes>(&self, i: usize, power: &[Values]) -> V {
+        let mut value = V::splat(0.0);
+        let Some(band) = self.bands.get(i) else { return value };
         let bins = &power[band.first..band.end];
         if self.weights.is_empty() {
-            return bins.iter().fold(Lanes::ZERO, |a, b| a.max(*b));
+            for bin in bins {
+                value = V::load(bin).max(value);
+            }
+        } else {
+            let weights = &self.weights[band.weights..band.weights + bins.len()];
+            for (bin, weight) in bins.iter().zip(weights) {
+                value = value.add(V::load(bin).mul(V::splat(*weight)));
+            }
         }
-        let weights = &self.weights[band.weights..band.weights + bins.len()];
-        bins.iter().zip(weights).fold(Lanes::ZERO, |sum, (bin, weight)| sum + *bin * *weight)
+        value
     }
 
     /// Bins of band `i` with their weights, for inspection: the first bin, and the weights from there on.

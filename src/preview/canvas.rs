@@ -39,6 +39,16 @@ impl Picture {
         }
     }
 
+    /// Replaces the pixels from `(x, y)` to the right; what would lie outside is left out.
+    pub(crate) fn set_line(&mut self, x: usize, y: usize, colors: &[u8]) {
+        let width = self.width as usize;
+        if y < self.height as usize && x < width {
+            let len = colors.len().min((width - x) * 3);
+            let at = (y * width + x) * 3;
+            self.rgb[at..at + len].copy_from_slice(&colors[..len]);
+        }
+    }
+
     /// Writes text with its upper left corner at `(x, y)`, each dot `zoom` pixels large; returns where the next
     /// letter would begin.
     pub(crate) fn text(&mut self, x: usize, y: usize, zoom: usize, text: &str, color: Color) -> usize {

@@ -16,11 +16,11 @@ use std::collections::VecDeque;
 use super::arith::decibels;
 
 /// How much of the picture each statistic makes up, as shares of the decibels, in columns of many frames.
-const SUSTAINED_SHARE: f64 = 0.5;
+const SUSTAINED_SHARE: f32 = 0.5;
 /// Of what is left, the share of the maximum; the rest is the mean.
-const MAXIMUM_SHARE: f64 = 0.5;
+const MAXIMUM_SHARE: f32 = 0.5;
 /// A sustained maximum counts as at most this far below the maximum, so that a lone click in digital silence shows.
-const SUSTAINED_DEPTH_DB: f64 = 48.0;
+const SUSTAINED_DEPTH_DB: f32 = 48.0;
 /// Columns of more half windows than this show the sustained maximum at its full share; of two or less, not at all.
 const MANY_FRAMES: f64 = 8.0;
 
@@ -57,7 +57,7 @@ pub(crate) struct Columns {
 impl Columns {
     /// Columns of rows of `row_len` values, from frames `hop` apart at first and `final_hop` in the end.
     ///
-    /// `capacity` must be a multiple of 16, `final_hop` a power of two times `hop`.
+    /// `capacity` must be a multiple of 4, `final_hop` a power of two times `hop`.
     pub fn new(row_len: usize, hop: usize, final_hop: usize, capacity: usize) -> Columns {
         Columns {
             row_len,
@@ -139,7 +139,9 @@ impl Columns {
         }
         self.frames = 0;
         self.count += 1;
-        if self.count == self.capacity {
+        // Single frames, close together, are only wanted as long as the picture has room for every one.
+        let dense = self.hop < self.final_hop;
+        if self.count == if dense { self.capacity / 2 } else { self.capacity } {
             self.halve();
         }
     }
@@ -164,49 +166,60 @@ impl Columns {
     }
 
     /// The picture's values in dB, at most `width` columns, column by column; −∞ where there was digital silence.
-    pub fn finish(mut self, width: usize) -> Vec<f64> {
+    pub fn finish(mut self, width: usize) -> Vec<f32> {
         if self.frames > 0 {
             // The last column may not fill up; that must not make the others be merged.
-            self.capacity += 1;
+            self.capacity = usize::MAX;
             self.close();
         }
         let (len, count) = (self.row_len, self.count);
         let half_windows = self.frames_per_column as f64 * self.hop as f64 / self.final_hop as f64;
         let out_count = count.min(width);
+        let levels = packed_levels();
+        let level = |packed: u16| levels[usize::from(packed)];
         let mut out = Vec::with_capacity(out_count * len);
+        let (mut mean, mut maximum, mut sustained) = (vec![0.0; len], vec![0; len], vec![0; len]);
         for column in 0..out_count {
             // The source columns that begin within this picture column.
             let (first, end) = ((column * count).div_ceil(out_count), ((column + 1) * count).div_ceil(out_count));
-            let merged = (end - first) as f64;
-            let share = SUSTAINED_SHARE * sustained_weight(half_windows * merged);
-            for row in 0..len {
-                let (mut mean, mut maximum, mut sustained) = (0.0, 0u16, 0u16);
-                for at in (first..end).map(|source| source * len + row) {
-                    mean += f64::from(unpack(self.closed.mean[at]));
-                    maximum = maximum.max(self.closed.maximum[at]);
-                    sustained = sustained.max(self.closed.sustained[at]);
-                }
-                out.push(combine(mean / merged, unpack(maximum).into(), unpack(sustained).into(), share));
+            mean.fill(0.0);
+            maximum.fill(0);
+            sustained.fill(0);
+            for source in first..end {
+                let at = source * len..(source + 1) * len;
+                mean.iter_mut().zip(&self.closed.mean[at.clone()]).for_each(|(a, b)| *a += unpack(*b));
+                maximum.iter_mut().zip(&self.closed.maximum[at.clone()]).for_each(|(a, b)| *a = (*b).max(*a));
+                sustained.iter_mut().zip(&self.closed.sustained[at]).for_each(|(a, b)| *a = (*b).max(*a));
             }
+            let merged = 1.0 / (end - first) as f32;
+            let share = SUSTAINED_SHARE * sustained_weight(half_windows * (end - first) as f64);
+            let statistics = mean.iter().zip(&maximum).zip(&sustained);
+            out.extend(statistics.map(|((mean, maximum), sustained)| {
+                combine(level(pack(mean * merged)), level(*maximum), level(*sustained), share)
+            }));
         }
         out
     }
 }
 
-/// 0 for columns of up to two half windows, 1 for those of many.
-fn sustained_weight(half_windows: f64) -> f64 {
-    ((decibels(half_windows) - decibels(2.0)) / (decibels(MANY_FRAMES) - decibels(2.0))).clamp(0.0, 1.0)
+/// The level in dB of every packed power.
+fn packed_levels() -> Vec<f32> {
+    (0..1 << 15).map(|packed| decibels(unpack(packed).into()) as f32).collect()
 }
 
-/// The picture's value in dB out of the three powers.
-fn combine(mean: f64, maximum: f64, sustained: f64, sustained_share: f64) -> f64 {
-    if maximum <= 0.0 {
-        return f64::NEG_INFINITY;
+/// 0 for columns of up to two half windows, 1 for those of many.
+fn sustained_weight(half_windows: f64) -> f32 {
+    ((decibels(half_windows) - decibels(2.0)) / (decibels(MANY_FRAMES) - decibels(2.0))).clamp(0.0, 1.0) as f32
+}
+
+/// The picture's value in dB out of the three levels.
+fn combine(mean: f32, maximum: f32, sustained: f32, sustained_share: f32) -> f32 {
+    if maximum == f32::NEG_INFINITY {
+        return maximum;
     }
-    let maximum = decibels(maximum);
-    let sustained = decibels(sustained).max(maximum - SUSTAINED_DEPTH_DB);
+    let sustained = sustained.max(maximum - SUSTAINED_DEPTH_DB);
     // Rounding may have brought the mean of tiny powers to zero.
-    let mean = decibels(mean).max(maximum - 2.0 * SUSTAINED_DEPTH_DB);
+    let mean = mean.max(maximum - 2.0 * SUSTAINED_DEPTH_DB);
     let events = maximum * MAXIMUM_SHARE + mean * (1.0 - MAXIMUM_SHARE);
     sustained * sustained_share + events * (1.0 - sustained_share)
 }
@@ -236,7 +249,7 @@ fn unpack(packed: u16) -> f32 {
 mod tests {
     use super::*;
 
-    fn collect(frames: impl Iterator<Item = f32>, capacity: usize, width: usize) -> Vec<f64> {
+    fn collect(frames: impl Iterator<Item = f32>, capacity: usize, width: usize) -> Vec<f32> {
         let mut columns = Columns::new(1, 4, 4, capacity);
         frames.enumerate().for_each(|(t, value)| columns.push(&[value], 4 * t as u64));
         columns.finish(width)
@@ -258,7 +271,7 @@ mod tests {
         for frames in [1usize, 15, 16, 17, 100, 1000, 4097] {
             let out = collect((0..frames).map(|_| 0.5), 16, 8);
             assert!(!out.is_empty() && out.len() <= 8, "{frames}: {}", out.len());
-            assert!(out.iter().all(|db| (db - decibels(0.5)).abs() < 0.02), "{frames}");
+            assert!(out.iter().all(|db| (f64::from(*db) - decibels(0.5)).abs() < 0.02), "{frames}");
         }
     }
 
@@ -273,7 +286,7 @@ mod tests {
     #[test]
     fn digital_silence_stays_apart_from_any_level() {
         let out = collect((0..1000).map(|t| if t < 500 { 0.0 } else { 1e-12 }), 32, 16);
-        assert_eq!(out[0], f64::NEG_INFINITY);
+        assert_eq!(out[0], f32::NEG_INFINITY);
         assert!(out[out.len() - 2].is_finite());
     }
 

@@ -8,14 +8,14 @@
 //! after the first stage the parts fit the first-level cache.
 
 use super::arith::cos_sin;
-use super::lanes::{Complex, Lanes};
+use super::lanes::{Complex, Lanes, Point, Values};
 
 /// A stage of the complex transform: blocks of `radix · part` points become `radix` blocks of `part` points.
 #[derive(Debug, Clone)]
 struct Stage {
     radix: usize,
     part: usize,
-    /// For each of the `part` positions, the factors of outputs 1 to `radix − 1`.
+    /// For each of the `part` positions, the factors of outputs 1 to `radix − 1`. Empty for the last stage, where all are 1.
     twiddles: Vec<(f32, f32)>,
 }
 
@@ -30,9 +30,9 @@ pub struct Plan {
     turns: Vec<(f32, f32)>,
 }
 
-/// Whether a frame of `n` samples can be transformed: even, at least 8, and `n/2` of the factors 2 and 3.
+/// Whether a frame of `n` samples can be transformed: a multiple of 4, at least 8, of the factors 2 and 3.
 pub fn is_supported(n: usize) -> bool {
-    if n < 8 || !n.is_multiple_of(2) {
+    if n < 8 || !n.is_multiple_of(4) {
         return false;
     }
     let mut rest = n / 2;
@@ -54,10 +54,15 @@ impl Plan {
         let mut stages = Vec::new();
         let mut size = half;
         while size > 1 {
-            let radix = [4, 2, 3].into_iter().find(|radix| size.is_multiple_of(*radix))?;
+            // The last stage takes what is left of the twos, as it needs no factors from a table.
+            let radix = [3, 8, 4, 2].into_iter().find(|radix| match radix {
+                3 => size.is_multiple_of(3),
+                4 => size.is_multiple_of(4),
+                _ => size == *radix,
+            })?;
             let part = size / radix;
             let mut twiddles = Vec::with_capacity(part * (radix - 1));
-            for j in 0..part {
+            for j in (0..part).filter(|_| part > 1) {
                 for u in 1..radix {
                     let (cos, sin) = cos_sin((j * u) as u64, size as u64);
                     twiddles.push((cos as f32, -sin as f32));
@@ -93,20 +98,24 @@ impl Plan {
     /// Transforms `work` (`n/2` points: even samples as real, odd samples as imaginary parts), and writes the
     /// `n/2 + 1` values |2·X\[k\]|² to `power`. The factor two is the caller's to fold into the window.
     #[inline(always)]
-    pub fn power(&self, work: &mut [Complex], power: &mut [Lanes]) {
-        self.transform(work);
-        self.separate(work, power);
+    pub fn power<V: Lanes>(&self, work: &mut [Point], power: &mut [Values]) {
+        self.transform::<V>(work);
+        self.separate::<V>(work, power);
     }
 
+    /// Part by part through the further stages as soon as a stage is done, so that the parts stay in the nearest cache.
     #[inline(always)]
-    fn transform(&self, work: &mut [Complex]) {
-        let Some((first, rest)) = self.stages.split_first() else { return };
-        first.run(work);
-        // Part by part through all further stages, so that a part stays in the first-level cache.
+    fn transform<V: Lanes>(&self, work: &mut [Point]) {
+        let [first, rest @ ..] = self.stages.as_slice() else { return };
+        first.run::<V>(work);
+        let [second, rest @ ..] = rest else { return };
         for part in work.chunks_exact_mut(first.part) {
-            for stage in rest {
-                for block in part.chunks_exact_mut(stage.radix * stage.part) {
-                    stage.run(block);
+            second.run::<V>(part);
+            for part in part.chunks_exact_mut(second.part) {
+                for stage in rest {
+                    for block in part.chunks_exact_mut(stage.radix * stage.part) {
+                        stage.run::<V>(block);
+                    }
                 }
             }
         }
@@ -114,84 +123,132 @@ impl Plan {
 
     /// X\[k\] = E + w·O and X\[m−k\] = conj(E − w·O) with E, O the transforms of the even and odd samples.
     #[inline(always)]
-    fn separate(&self, work: &[Complex], power: &mut [Lanes]) {
+    fn separate<V: Lanes>(&self, work: &[Point], power: &mut [Values]) {
         let half = self.n / 2;
         let (work, power) = (&work[..half], &mut power[..half + 1]);
-        let zero = work[0];
-        let (sum, difference) = (zero.re + zero.im, zero.re - zero.im);
-        let two = 2.0;
-        power[0] = sum * two * (sum * two);
-        power[half] = difference * two * (difference * two);
-        for k in 1..=half / 2 {
-            let (a, b) = (work[self.position[k] as usize], work[self.position[half - k] as usize]);
-            let even = Complex { re: a.re + b.re, im: a.im - b.im };
-            let odd = Complex { re: a.im + b.im, im: b.re - a.re }.times(self.turns[k]);
-            let (plus, minus) = (even + odd, even - odd);
-            power[k] = plus.re * plus.re + plus.im * plus.im;
-            power[half - k] = minus.re * minus.re + minus.im * minus.im;
+        let zero = Complex::<V>::load(&work[0]);
+        let (sum, difference) = (zero.re.add(zero.im), zero.re.sub(zero.im));
+        let (sum, difference) = (sum.add(sum), difference.add(difference));
+        sum.mul(sum).store(&mut power[0]);
+        difference.mul(difference).store(&mut power[half]);
+        let (low, high) = power.split_at_mut(half / 2 + 1);
+        let pairs = (1..=half / 2).zip(&self.turns[1..]).zip(&mut low[1..]);
+        for ((k, turn), power_low) in pairs {
+            let a = Complex::<V>::load(&work[self.position[k] as usize]);
+            let b = Complex::<V>::load(&work[self.position[half - k] as usize]);
+            let even = Complex { re: a.re.add(b.re), im: a.im.sub(b.im) };
+            let odd = Complex { re: a.im.add(b.im), im: b.re.sub(a.re) }.times(*turn);
+            even.add(odd).power().store(power_low);
+            // In the very middle both are the same bin, and the first of them is it.
+            if let Some(power_high) = (half - k).checked_sub(half / 2 + 1).and_then(|at| high.get_mut(at)) {
+                even.sub(odd).power().store(power_high);
+            }
         }
     }
 }
 
 impl Stage {
     #[inline(always)]
-    fn run(&self, block: &mut [Complex]) {
-        match self.radix {
-            4 => self.radix4(block),
-            3 => self.radix3(block),
-            _ => self.radix2(block),
+    fn run<V: Lanes>(&self, block: &mut [Point]) {
+        match (self.radix, self.part) {
+            (8, _) => last8::<V>(block),
+            (4, 1) => last4::<V>(block),
+            (2, _) => last2::<V>(block),
+            (4, _) => self.radix4::<V>(block),
+            _ => self.radix3::<V>(block),
         }
     }
 
     #[inline(always)]
-    fn radix4(&self, block: &mut [Complex]) {
+    fn radix4<V: Lanes>(&self, block: &mut [Point]) {
         let part = self.part;
         let (low, high) = block.split_at_mut(2 * part);
         let (x0, x1) = low.split_at_mut(part);
         let (x2, x3) = high.split_at_mut(part);
-        let quarters = x0.iter_mut().zip(x1).zip(x2.iter_mut().zip(x3)).zip(self.twiddles.chunks_exact(3));
+        let quarters = x0.iter_mut().zip(x1).zip(x2.iter_mut().zip(x3)).zip(self.twiddles.as_chunks::<3>().0);
         for (((a, b), (c, d)), w) in quarters {
-            let (s0, s1) = (*a + *c, *a - *c);
-            let (s2, s3) = (*b + *d, (*b - *d).times_minus_i());
-            *a = s0 + s2;
-            *b = (s1 + s3).times(w[0]);
-            *c = (s0 - s2).times(w[1]);
-            *d = (s1 - s3).times(w[2]);
+            let [y0, y1, y2, y3] = fourier4::<V>(a, b, c, d);
+            y0.store(a);
+            y1.times(w[0]).store(b);
+            y2.times(w[1]).store(c);
+            y3.times(w[2]).store(d);
         }
     }
 
     #[inline(always)]
-    fn radix3(&self, block: &mut [Complex]) {
+    fn radix3<V: Lanes>(&self, block: &mut [Point]) {
         const HALF_SQRT_3: f32 = 0.866_025_4;
         let part = self.part;
         let (x0, rest) = block.split_at_mut(part);
         let (x1, x2) = rest.split_at_mut(part);
-        for (((a, b), c), w) in x0.iter_mut().zip(x1).zip(x2).zip(self.twiddles.chunks_exact(2)) {
-            let sum = *b + *c;
-            let side = (*b - *c).times_minus_i();
-            let side = Complex { re: side.re * HALF_SQRT_3, im: side.im * HALF_SQRT_3 };
-            let middle = Complex { re: a.re - sum.re * 0.5, im: a.im - sum.im * 0.5 };
-            *a = *a + sum;
-            *b = (middle + side).times(w[0]);
-            *c = (middle - side).times(w[1]);
+        for (((a, b), c), w) in x0.iter_mut().zip(x1).zip(x2).zip(self.twiddles.as_chunks::<2>().0) {
+            let (x, y, z) = (Complex::<V>::load(a), Complex::<V>::load(b), Complex::<V>::load(c));
+            let sum = y.add(z);
+            let (below, above) = x.sub(sum.scaled(0.5)).turned(y.sub(z).scaled(HALF_SQRT_3));
+            x.add(sum).store(a);
+            below.times(w[0]).store(b);
+            above.times(w[1]).store(c);
         }
     }
+}
 
-    #[inline(always)]
-    fn radix2(&self, block: &mut [Complex]) {
-        let (x0, x1) = block.split_at_mut(self.part);
-        for ((a, b), w) in x0.iter_mut().zip(x1).zip(&self.twiddles) {
-            let (sum, difference) = (*a + *b, *a - *b);
-            *a = sum;
-            *b = difference.times(*w);
-        }
+#[inline(always)]
+fn last8<V: Lanes>(block: &mut [Point]) {
+    for points in block.as_chunks_mut::<8>().0 {
+        let [a, b, c, d, e, f, g, h] = points;
+        let [e0, e1, e2, e3] = fourier4::<V>(a, c, e, g);
+        let [o0, o1, o2, o3] = fourier4::<V>(b, d, f, h);
+        // Times e^(−πi/4) and e^(−3πi/4); times −i is left to `turned`.
+        let half = std::f32::consts::FRAC_1_SQRT_2;
+        let o1 = Complex { re: o1.re.add(o1.im), im: o1.im.sub(o1.re) }.scaled(half);
+        let o3 = Complex { re: o3.im.sub(o3.re), im: V::splat(0.0).sub(o3.re.add(o3.im)) }.scaled(half);
+        let (y2, y6) = e2.turned(o2);
+        e0.add(o0).store(a);
+        e1.add(o1).store(b);
+        y2.store(c);
+        e3.add(o3).store(d);
+        e0.sub(o0).store(e);
+        e1.sub(o1).store(f);
+        y6.store(g);
+        e3.sub(o3).store(h);
     }
+}
+
+#[inline(always)]
+fn last4<V: Lanes>(block: &mut [Point]) {
+    for [a, b, c, d] in block.as_chunks_mut::<4>().0 {
+        let [y0, y1, y2, y3] = fourier4::<V>(a, b, c, d);
+        y0.store(a);
+        y1.store(b);
+        y2.store(c);
+        y3.store(d);
+    }
+}
+
+#[inline(always)]
+fn last2<V: Lanes>(block: &mut [Point]) {
+    for [a, b] in block.as_chunks_mut::<2>().0 {
+        let (x, y) = (Complex::<V>::load(a), Complex::<V>::load(b));
+        x.add(y).store(a);
+        x.sub(y).store(b);
+    }
+}
+
+/// Four points; outputs in order.
+#[inline(always)]
+fn fourier4<V: Lanes>(a: &Point, b: &Point, c: &Point, d: &Point) -> [Complex<V>; 4] {
+    let (a, b) = (Complex::<V>::load(a), Complex::<V>::load(b));
+    let (c, d) = (Complex::<V>::load(c), Complex::<V>::load(d));
+    let (s0, s1) = (a.add(c), a.sub(c));
+    let (s2, s3) = (b.add(d), b.sub(d));
+    let (y1, y3) = s1.turned(s3);
+    [s0.add(s2), y1, s0.sub(s2), y3]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preview::lanes::LANES;
+    use crate::preview::lanes::{LANES, Plain};
 
     /// The definition, in f64.
     fn slow_power(x: &[f64]) -> Vec<f64> {
@@ -219,18 +276,18 @@ mod tests {
                 state = state.wrapping_mul(1664525).wrapping_add(1013904223);
                 *v = f64::from(state >> 8) / f64::from(1 << 24) - 0.5;
             }
-            let mut work = vec![Complex::ZERO; n / 2];
+            let mut work = vec![Point::ZERO; n / 2];
             for (lane, frame) in frames.iter().enumerate() {
                 for (i, point) in work.iter_mut().enumerate() {
-                    point.re.0[lane] = frame[2 * i] as f32 * 0.5;
-                    point.im.0[lane] = frame[2 * i + 1] as f32 * 0.5;
+                    point.re[lane] = frame[2 * i] as f32 * 0.5;
+                    point.im[lane] = frame[2 * i + 1] as f32 * 0.5;
                 }
             }
-            let mut power = vec![Lanes::ZERO; n / 2 + 1];
-            plan.power(&mut work, &mut power);
+            let mut power = vec![[0.0; LANES]; n / 2 + 1];
+            plan.power::<Plain>(&mut work, &mut power);
             for (lane, frame) in frames.iter().enumerate() {
                 for (k, expected) in slow_power(frame).iter().enumerate() {
-                    let ours = f64::from(power[k].0[lane]);
+                    let ours = f64::from(power[k][lane]);
                     assert!((ours - expected).abs() < 1e-5 * (n as f64 / 12.0), "n {n} k {k}: {ours} {expected}");
                 }
             }
@@ -239,7 +296,7 @@ mod tests {
 
     #[test]
     fn other_lengths_are_refused() {
-        for n in [0, 2, 7, 10, 14, 4095, 4480] {
+        for n in [0, 2, 7, 10, 14, 18, 4095, 4480] {
             assert!(Plan::new(n).is_none(), "{n}");
         }
     }

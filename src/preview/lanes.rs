@@ -1,179 +1,282 @@
-//! Eight `f32` side by side: the unit in which the transform works.
+//! Eight `f32` side by side: the unit in which the transform works, with the machine's vector instructions.
 //!
-//! Plain arrays and element-wise loops. The compiler turns them into whatever vector instructions the surrounding
-//! function may use; since each lane does the same IEEE operations in the same order whatever the instruction
-//! set, and nothing is fused, the results are the same bits everywhere.
+//! One trait, two implementations: plain arrays, and AVX registers where the processor has them. Each lane does the same
+//! IEEE operations in the same order with both, and nothing is fused, so that the results are the same bits everywhere;
+//! tests compare the two.
+//!
+//! Together with [`vector`](super::vector) this is the only place in the preview with `unsafe`: the AVX instructions.
 
-use std::ops::{Add, AddAssign, Mul, Sub};
+#![allow(unsafe_code)]
 
 /// Number of lanes, that is of frames transformed at a time.
-pub const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
-/// Eight values, one per frame.
+/// Eight values in memory.
+pub(crate) type Values = [f32; LANES];
+
+/// Eight values, one per frame, to compute with.
+pub(crate) trait Lanes: Copy {
+    /// The same value in all lanes.
+    fn splat(value: f32) -> Self;
+    /// From memory.
+    fn load(values: &Values) -> Self;
+    /// To memory.
+    fn store(self, values: &mut Values);
+    /// Lane by lane.
+    fn add(self, other: Self) -> Self;
+    /// Lane by lane.
+    fn sub(self, other: Self) -> Self;
+    /// Lane by lane.
+    fn mul(self, other: Self) -> Self;
+    /// The greater of each pair; `other` where they do not compare.
+    fn max(self, other: Self) -> Self;
+    /// Exchanges rows and columns: lane `j` of row `i` becomes lane `i` of row `j`.
+    fn transpose(rows: [Self; LANES]) -> [Self; LANES];
+}
+
+/// Without any particular instructions.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[repr(align(32))]
-pub struct Lanes(pub [f32; LANES]);
+pub(crate) struct Plain(Values);
 
-impl Lanes {
-    /// All lanes zero.
-    pub const ZERO: Lanes = Lanes([0.0; LANES]);
-
-    /// The greater of each pair.
+impl Plain {
     #[inline(always)]
-    pub fn max(self, other: Lanes) -> Lanes {
+    fn zip(self, other: Plain, f: impl Fn(f32, f32) -> f32) -> Plain {
+        Plain(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    }
+}
+
+impl Lanes for Plain {
+    #[inline(always)]
+    fn splat(value: f32) -> Plain {
+        Plain([value; LANES])
+    }
+
+    #[inline(always)]
+    fn load(values: &Values) -> Plain {
+        Plain(*values)
+    }
+
+    #[inline(always)]
+    fn store(self, values: &mut Values) {
+        *values = self.0;
+    }
+
+    #[inline(always)]
+    fn add(self, other: Plain) -> Plain {
+        self.zip(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Plain) -> Plain {
+        self.zip(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Plain) -> Plain {
+        self.zip(other, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn max(self, other: Plain) -> Plain {
         self.zip(other, |a, b| if a > b { a } else { b })
     }
 
     #[inline(always)]
-    fn zip(self, other: Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
-        Lanes(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    fn transpose(rows: [Plain; LANES]) -> [Plain; LANES] {
+        std::array::from_fn(|i| Plain(std::array::from_fn(|j| rows[j].0[i])))
     }
 }
 
-impl Add for Lanes {
-    type Output = Lanes;
-    #[inline(always)]
-    fn add(self, other: Lanes) -> Lanes {
-        self.zip(other, |a, b| a + b)
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx::Avx;
+
+#[cfg(target_arch = "x86_64")]
+mod avx {
+    use std::arch::x86_64::{
+        __m256, _mm256_add_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_set1_ps,
+        _mm256_shuffle_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+    };
+
+    use super::{LANES, Lanes, Values};
+
+    /// In an AVX register. To be used only within functions for which AVX is switched on, which are entered only after
+    /// the processor was asked.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx(__m256);
+
+    // SAFETY, for each of these: the processor has AVX by the rule above; loads and stores go through references to eight
+    // values and need no alignment.
+    impl Lanes for Avx {
+        #[inline(always)]
+        fn splat(value: f32) -> Avx {
+            Avx(unsafe { _mm256_set1_ps(value) })
+        }
+
+        #[inline(always)]
+        fn load(values: &Values) -> Avx {
+            Avx(unsafe { _mm256_loadu_ps(values.as_ptr()) })
+        }
+
+        #[inline(always)]
+        fn store(self, values: &mut Values) {
+            unsafe { _mm256_storeu_ps(values.as_mut_ptr(), self.0) }
+        }
+
+        #[inline(always)]
+        fn add(self, other: Avx) -> Avx {
+            Avx(unsafe { _mm256_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn sub(self, other: Avx) -> Avx {
+            Avx(unsafe { _mm256_sub_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn mul(self, other: Avx) -> Avx {
+            Avx(unsafe { _mm256_mul_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn max(self, other: Avx) -> Avx {
+            Avx(unsafe { _mm256_max_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn transpose(rows: [Avx; LANES]) -> [Avx; LANES] {
+            let [r0, r1, r2, r3, r4, r5, r6, r7] = rows.map_lanes();
+            unsafe {
+                // Pairs of rows, then fours, then the halves of the registers.
+                let (a0, a1) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
+                let (a2, a3) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
+                let (a4, a5) = (_mm256_unpacklo_ps(r4, r5), _mm256_unpackhi_ps(r4, r5));
+                let (a6, a7) = (_mm256_unpacklo_ps(r6, r7), _mm256_unpackhi_ps(r6, r7));
+                let (b0, b1) = (_mm256_shuffle_ps::<0x44>(a0, a2), _mm256_shuffle_ps::<0xee>(a0, a2));
+                let (b2, b3) = (_mm256_shuffle_ps::<0x44>(a1, a3), _mm256_shuffle_ps::<0xee>(a1, a3));
+                let (b4, b5) = (_mm256_shuffle_ps::<0x44>(a4, a6), _mm256_shuffle_ps::<0xee>(a4, a6));
+                let (b6, b7) = (_mm256_shuffle_ps::<0x44>(a5, a7), _mm256_shuffle_ps::<0xee>(a5, a7));
+                [
+                    Avx(_mm256_permute2f128_ps::<0x20>(b0, b4)),
+                    Avx(_mm256_permute2f128_ps::<0x20>(b1, b5)),
+                    Avx(_mm256_permute2f128_ps::<0x20>(b2, b6)),
+                    Avx(_mm256_permute2f128_ps::<0x20>(b3, b7)),
+                    Avx(_mm256_permute2f128_ps::<0x31>(b0, b4)),
+                    Avx(_mm256_permute2f128_ps::<0x31>(b1, b5)),
+                    Avx(_mm256_permute2f128_ps::<0x31>(b2, b6)),
+                    Avx(_mm256_permute2f128_ps::<0x31>(b3, b7)),
+                ]
+            }
+        }
+    }
+
+    trait MapLanes {
+        fn map_lanes(self) -> [__m256; LANES];
+    }
+
+    impl MapLanes for [Avx; LANES] {
+        #[inline(always)]
+        fn map_lanes(self) -> [__m256; LANES] {
+            let [a, b, c, d, e, f, g, h] = self;
+            [a.0, b.0, c.0, d.0, e.0, f.0, g.0, h.0]
+        }
     }
 }
 
-impl AddAssign for Lanes {
-    #[inline(always)]
-    fn add_assign(&mut self, other: Lanes) {
-        *self = *self + other;
-    }
-}
-
-impl Sub for Lanes {
-    type Output = Lanes;
-    #[inline(always)]
-    fn sub(self, other: Lanes) -> Lanes {
-        self.zip(other, |a, b| a - b)
-    }
-}
-
-impl Mul for Lanes {
-    type Output = Lanes;
-    #[inline(always)]
-    fn mul(self, other: Lanes) -> Lanes {
-        self.zip(other, |a, b| a * b)
-    }
-}
-
-impl Mul<f32> for Lanes {
-    type Output = Lanes;
-    #[inline(always)]
-    fn mul(self, factor: f32) -> Lanes {
-        self.zip(Lanes([factor; LANES]), |a, b| a * b)
-    }
-}
-
-/// A complex number per lane; one cache line.
+/// A complex number per lane in memory; one cache line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C, align(64))]
-pub struct Complex {
+pub(crate) struct Point {
     /// Real parts.
-    pub re: Lanes,
+    pub re: Values,
     /// Imaginary parts.
-    pub im: Lanes,
+    pub im: Values,
 }
 
-impl Complex {
+impl Point {
     /// Zero in all lanes.
-    pub const ZERO: Complex = Complex { re: Lanes::ZERO, im: Lanes::ZERO };
+    pub const ZERO: Point = Point { re: [0.0; LANES], im: [0.0; LANES] };
+}
+
+/// A complex number per lane, to compute with.
+#[derive(Clone, Copy)]
+pub(crate) struct Complex<V> {
+    pub re: V,
+    pub im: V,
+}
+
+impl<V: Lanes> Complex<V> {
+    #[inline(always)]
+    pub fn load(point: &Point) -> Self {
+        Complex { re: V::load(&point.re), im: V::load(&point.im) }
+    }
+
+    #[inline(always)]
+    pub fn store(self, point: &mut Point) {
+        self.re.store(&mut point.re);
+        self.im.store(&mut point.im);
+    }
+
+    #[inline(always)]
+    pub fn add(self, other: Self) -> Self {
+        Complex { re: self.re.add(other.re), im: self.im.add(other.im) }
+    }
+
+    #[inline(always)]
+    pub fn sub(self, other: Self) -> Self {
+        Complex { re: self.re.sub(other.re), im: self.im.sub(other.im) }
+    }
 
     /// Times a complex constant `(re, im)`.
     #[inline(always)]
-    pub fn times(self, (re, im): (f32, f32)) -> Complex {
-        Complex { re: self.re * re - self.im * im, im: self.re * im + self.im * re }
+    pub fn times(self, (re, im): (f32, f32)) -> Self {
+        let (re, im) = (V::splat(re), V::splat(im));
+        Complex { re: self.re.mul(re).sub(self.im.mul(im)), im: self.re.mul(im).add(self.im.mul(re)) }
     }
 
-    /// Times −i.
+    /// Times a real constant.
     #[inline(always)]
-    pub fn times_minus_i(self) -> Complex {
-        Complex { re: self.im, im: Lanes::ZERO - self.re }
+    pub fn scaled(self, factor: f32) -> Self {
+        let factor = V::splat(factor);
+        Complex { re: self.re.mul(factor), im: self.im.mul(factor) }
     }
-}
 
-impl Add for Complex {
-    type Output = Complex;
+    /// `self − i·other` and `self + i·other`.
     #[inline(always)]
-    fn add(self, other: Complex) -> Complex {
-        Complex { re: self.re + other.re, im: self.im + other.im }
+    pub fn turned(self, other: Self) -> (Self, Self) {
+        (
+            Complex { re: self.re.add(other.im), im: self.im.sub(other.re) },
+            Complex { re: self.re.sub(other.im), im: self.im.add(other.re) },
+        )
     }
-}
 
-impl Sub for Complex {
-    type Output = Complex;
+    /// The square of the magnitude.
     #[inline(always)]
-    fn sub(self, other: Complex) -> Complex {
-        Complex { re: self.re - other.re, im: self.im - other.im }
+    pub fn power(self) -> V {
+        self.re.mul(self.re).add(self.im.mul(self.im))
     }
-}
-
-/// Exchanges rows and columns: lane `j` of row `i` becomes lane `i` of row `j`.
-#[inline(always)]
-pub fn transpose(rows: [Lanes; LANES]) -> [Lanes; LANES] {
-    // Three rounds of pairwise interleaving, each a shuffle that vector units have as one instruction.
-    let low = |a: Lanes, b: Lanes| {
-        let (a, b) = (a.0, b.0);
-        Lanes([a[0], b[0], a[1], b[1], a[4], b[4], a[5], b[5]])
-    };
-    let high = |a: Lanes, b: Lanes| {
-        let (a, b) = (a.0, b.0);
-        Lanes([a[2], b[2], a[3], b[3], a[6], b[6], a[7], b[7]])
-    };
-    let pairs_low = |a: Lanes, b: Lanes| {
-        let (a, b) = (a.0, b.0);
-        Lanes([a[0], a[1], b[0], b[1], a[4], a[5], b[4], b[5]])
-    };
-    let pairs_high = |a: Lanes, b: Lanes| {
-        let (a, b) = (a.0, b.0);
-        Lanes([a[2], a[3], b[2], b[3], a[6], a[7], b[6], b[7]])
-    };
-    let halves_low = |a: Lanes, b: Lanes| {
-        let (a, b) = (a.0, b.0);
-        Lanes([a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]])
-    };
-    let halves_high = |a: Lanes, b: Lanes| {
-        let (a, b) = (a.0, b.0);
-        Lanes([a[4], a[5], a[6], a[7], b[4], b[5], b[6], b[7]])
-    };
-    let [r0, r1, r2, r3, r4, r5, r6, r7] = rows;
-    let (t0, t1, t2, t3) = (low(r0, r1), high(r0, r1), low(r2, r3), high(r2, r3));
-    let (t4, t5, t6, t7) = (low(r4, r5), high(r4, r5), low(r6, r7), high(r6, r7));
-    let (u0, u1, u2, u3) = (pairs_low(t0, t2), pairs_high(t0, t2), pairs_low(t1, t3), pairs_high(t1, t3));
-    let (u4, u5, u6, u7) = (pairs_low(t4, t6), pairs_high(t4, t6), pairs_low(t5, t7), pairs_high(t5, t7));
-    [
-        halves_low(u0, u4),
-        halves_low(u1, u5),
-        halves_low(u2, u6),
-        halves_low(u3, u7),
-        halves_high(u0, u4),
-        halves_high(u1, u5),
-        halves_high(u2, u6),
-        halves_high(u3, u7),
-    ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn transposed<V: Lanes>(rows: &[Values; LANES]) -> [Values; LANES] {
+        let turned = V::transpose(std::array::from_fn(|i| V::load(&rows[i])));
+        let mut out = [[0.0; LANES]; LANES];
+        for (values, row) in out.iter_mut().zip(turned) {
+            row.store(values);
+        }
+        out
+    }
+
     #[test]
     fn transpose_exchanges_rows_and_columns() {
-        let mut rows = [Lanes::ZERO; LANES];
-        for (i, row) in rows.iter_mut().enumerate() {
-            for (j, value) in row.0.iter_mut().enumerate() {
-                *value = (10 * i + j) as f32;
-            }
-        }
-        let turned = transpose(rows);
-        for (i, row) in rows.iter().enumerate() {
-            for (j, column) in turned.iter().enumerate() {
-                assert_eq!(column.0[i], row.0[j]);
-            }
+        let rows: [Values; LANES] = std::array::from_fn(|i| std::array::from_fn(|j| (10 * i + j) as f32));
+        let expected: [Values; LANES] = std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]));
+        assert_eq!(transposed::<Plain>(&rows), expected);
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            assert_eq!(transposed::<Avx>(&rows), expected);
         }
     }
 }

@@ -3,6 +3,8 @@
 //! In: the channels as integers. Out: per column the peak, the mean power over all channels and the number of
 //! clipped samples. All sums are of whole numbers, so that the way in which the samples arrive changes nothing.
 
+use super::vector::vectorised;
+
 /// That many samples in a row at full scale, of one sign and in one channel, count as clipped: a single one is
 /// merely a recording brought up to its full range.
 const CLIPPED_RUN: u32 = 3;
@@ -107,18 +109,9 @@ impl LevelMeter {
 
 /// Adds one channel's samples to `sum`; `run` carries a clipped run over from the samples before.
 fn measure(samples: &[i32], full_scale: i32, run: &mut i64, sum: &mut LevelSum) {
-    let (mut low, mut high) = (0i32, 0i32);
-    for sample in samples {
-        low = low.min(*sample);
-        high = high.max(*sample);
-    }
+    let (low, high, energy) = fast_extremes_and_energy(samples);
     sum.peak = sum.peak.max(low.unsigned_abs()).max(high.unsigned_abs());
-    // 2^31 squared is 2^62: four squares fit 64 bits in any case, and 2^17 of 24 bits.
-    let piece = if sum.peak < 1 << 23 { 1 << 16 } else { 2 };
-    for part in samples.chunks(piece) {
-        let energy: u64 = part.iter().map(|sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
-        sum.energy += u128::from(energy);
-    }
+    sum.energy += energy;
     if high >= full_scale || low <= -full_scale {
         for sample in samples {
             *run = match *sample {
@@ -135,6 +128,24 @@ fn measure(samples: &[i32], full_scale: i32, run: &mut i64, sum: &mut LevelSum) 
     } else if !samples.is_empty() {
         *run = 0;
     }
+}
+
+vectorised! {
+    fn fast_extremes_and_energy(samples: &[i32]) -> (i32, i32, u128) = extremes_and_energy
+}
+
+/// The least and greatest sample (with zero), and the sum of the squares.
+#[inline(always)]
+fn extremes_and_energy(samples: &[i32]) -> (i32, i32, u128) {
+    let (mut low, mut high) = (0i32, 0i32);
+    for sample in samples {
+        low = low.min(*sample);
+        high = high.max(*sample);
+    }
+    // 2^31 squared is 2^62: two squares fit 64 bits in any case, and 2^17 of 24 bits.
+    let piece = if low >= -(1 << 23) && high < 1 << 23 { 1 << 16 } else { 2 };
+    let energy = |part: &[i32]| part.iter().map(|s| u64::from(s.unsigned_abs()).pow(2)).sum::<u64>();
+    (low, high, samples.chunks(piece).map(|part| u128::from(energy(part))).sum())
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ mod render;
 mod settings;
 mod spectrum;
 pub mod stft;
+mod vector;
 
 pub use analyzer::Analyzer;
 pub use canvas::Picture;

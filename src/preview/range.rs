@@ -31,11 +31,6 @@ impl DbRange {
     pub fn high(&self) -> f64 {
         self.high
     }
-
-    /// 0 at `low` and below, 1 at `high` and above.
-    pub(crate) fn share(&self, db: f64) -> f64 {
-        ((db - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
-    }
 }
 
 /// Lowest level that is told apart, dB.
@@ -56,7 +51,7 @@ impl Histogram {
         Histogram { counts: vec![0; BINS] }
     }
 
-    /// Counts one pixel of `db`; digital silence (−∞) does not count.
+    /// Counts pixels of `db` with their weight; digital silence (−∞) does not count.
     pub(crate) fn add(&mut self, db: f64, weight: u64) {
         if db.is_finite() {
             let bin = ((db - FLOOR) * STEPS).clamp(0.0, (BINS - 1) as f64) as usize;

@@ -19,7 +19,7 @@ use super::font;
 use super::layout::Layout;
 use super::range::DbRange;
 use super::settings::Settings;
-use super::spectrum::{Level, Spectrum, Values, stored_db};
+use super::spectrum::{Level, Spectrum, Values, store_db};
 
 const PAPER: Color = [22, 22, 26];
 const INK: Color = [214, 214, 218];
@@ -123,30 +123,31 @@ pub fn render(spectrum: &Spectrum, range: &DbRange, labels: &Labels, settings: &
 /// The spectrograms themselves.
 fn draw_values(picture: &mut Picture, frame: &Frame, spectrum: &Spectrum, range: &DbRange, table: &[Color; 256]) {
     let (plot, layout) = (frame.plot, frame.layout);
-    let dark = if matches!(spectrum.values, Values::Indices(_)) { [0; 3] } else { table[0] };
     let (columns, rows, bands) = (spectrum.columns(), spectrum.rows(), spectrum.bands as usize);
+    let sources: Vec<Source> = (0..plot.width).map(|x| Source::new(x, plot.width, columns)).collect();
+    // The place of a stored level on the colour map, 0 to 255.
+    let (low, high) = (store_db(range.low() as f32), store_db(range.high() as f32));
+    let steps = 255.0 / (f32::from(high) - f32::from(low)).max(1.0);
+    let share = |stored: u16| ((f32::from(stored) - f32::from(low)) * steps).clamp(0.0, 255.0);
+    let mut line = Vec::with_capacity(3 * plot.width);
     for stream in 0..layout.streams {
         let top = plot.y + stream * (layout.stream_height() + layout.gap());
-        picture.fill(plot.x, top, plot.width, layout.stream_height(), dark);
-        if columns == 0 || bands == 0 {
-            continue;
-        }
-        for x in 0..plot.width {
-            let source = Source::new(x, plot.width, columns);
-            for band in 0..layout.bands {
-                let row = stream * bands + band * bands / layout.bands;
-                let color = match &spectrum.values {
+        for band in 0..layout.bands {
+            let row = stream * bands + band * bands / layout.bands;
+            line.clear();
+            for source in &sources {
+                line.extend(match &spectrum.values {
+                    _ if columns == 0 => [0; 3],
                     Values::Levels(values) => {
-                        let share = |column: usize| range.share(stored_db(values[column * rows + row]));
-                        let share =
-                            share(source.left) * (1.0 - source.right_share) + share(source.right) * source.right_share;
-                        table[(share * 255.0).round() as usize]
+                        let (left, right) =
+                            (share(values[source.left * rows + row]), share(values[source.right * rows + row]));
+                        table[(left + (right - left) * source.right_share + 0.5) as usize]
                     }
                     Values::Indices(values) => values[source.nearest * rows + row],
-                };
-                let y = top + (layout.bands - 1 - band) * layout.band_height;
-                picture.fill(plot.x + x, y, 1, layout.band_height, color);
+                });
             }
+            let y = top + (layout.bands - 1 - band) * layout.band_height;
+            (y..y + layout.band_height).for_each(|y| picture.set_line(plot.x, y, &line));
         }
     }
 }
@@ -155,22 +156,21 @@ fn draw_values(picture: &mut Picture, frame: &Frame, spectrum: &Spectrum, range:
 struct Source {
     left: usize,
     right: usize,
-    right_share: f64,
+    right_share: f32,
     nearest: usize,
 }
 
 impl Source {
     /// For column `x` of `width`, out of `columns`: between the two nearest where there are fewer than the picture has.
     fn new(x: usize, width: usize, columns: usize) -> Source {
-        let nearest = (x * columns / width).min(columns - 1);
+        let last = columns.saturating_sub(1);
+        let nearest = (x * columns / width).min(last);
         if columns >= width {
             return Source { left: nearest, right: nearest, right_share: 0.0, nearest };
         }
-        // Column `c` is measured around its beginning, as the frames are centred there.
-        let position = (x as f64 + 0.5) * columns as f64 / width as f64 - 0.5;
-        let left = (position.max(0.0) as usize).min(columns - 1);
-        let right = (left + 1).min(columns - 1);
-        Source { left, right, right_share: (position - left as f64).clamp(0.0, 1.0), nearest }
+        let position = ((x as f64 + 0.5) * columns as f64 / width as f64 - 0.5).max(0.0);
+        let left = (position as usize).min(last);
+        Source { left, right: (left + 1).min(last), right_share: (position - left as f64) as f32, nearest }
     }
 }
 

@@ -7,7 +7,7 @@
 use super::arith::cos_sin;
 use super::bands::Bank;
 use super::fft::Plan;
-use super::lanes::{Complex, LANES, Lanes, transpose};
+use super::lanes::{LANES, Lanes, Plain, Point, Values};
 use crate::error::{Error, Result};
 
 /// Where the first and last frames lie.
@@ -42,8 +42,8 @@ struct Kernel {
     plan: Plan,
     window: Vec<f32>,
     bank: Bank,
-    work: Vec<Complex>,
-    power: Vec<Lanes>,
+    work: Vec<Point>,
+    power: Vec<Values>,
 }
 
 impl Stft {
@@ -63,8 +63,8 @@ impl Stft {
             plan,
             window: hann(n).map(|w| (f64::from(w) * scale * 0.5) as f32).collect(),
             bank,
-            work: vec![Complex::ZERO; n / 2],
-            power: vec![Lanes::ZERO; n / 2 + 1],
+            work: vec![Point::ZERO; n / 2],
+            power: vec![[0.0; LANES]; n / 2 + 1],
         };
         let (padding, centre) = match edge {
             Edge::Zero => (n / 2, 0),
@@ -160,51 +160,57 @@ impl Kernel {
     fn run(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2, the only thing that this function asks for beyond the plain one.
+            // SAFETY: the processor was asked.
             #[allow(unsafe_code)]
             return unsafe { self.run_avx2(samples, hop, rows, row_len) };
         }
-        self.run_plain(samples, hop, rows, row_len);
+        self.run_with::<Plain>(samples, hop, rows, row_len);
     }
 
-    /// The same source compiled for AVX2. No fused multiply-add: it would round differently.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
     fn run_avx2(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
-        self.run_plain(samples, hop, rows, row_len);
+        self.run_with::<super::lanes::Avx>(samples, hop, rows, row_len);
     }
 
     #[inline(always)]
-    fn run_plain(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
-        self.gather(samples, hop);
-        self.plan.power(&mut self.work, &mut self.power);
+    fn run_with<V: Lanes>(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
+        self.gather::<V>(samples, hop);
+        self.plan.power::<V>(&mut self.work, &mut self.power);
         for first in (0..self.bank.len()).step_by(LANES) {
-            let mut tile = [Lanes::ZERO; LANES];
+            let mut tile = [V::splat(0.0); LANES];
             for (i, band) in tile.iter_mut().enumerate() {
                 *band = self.bank.value(first + i, &self.power);
             }
             let width = LANES.min(self.bank.len() - first);
-            for (frame, values) in transpose(tile).iter().enumerate() {
+            for (frame, values) in V::transpose(tile).into_iter().enumerate() {
+                let mut row = [0.0; LANES];
+                values.store(&mut row);
                 let at = frame * row_len + first;
-                rows[at..at + width].copy_from_slice(&values.0[..width]);
+                rows[at..at + width].copy_from_slice(&row[..width]);
             }
         }
     }
 
     /// Windows eight frames and interleaves them by lane, even samples as real and odd ones as imaginary parts.
     #[inline(always)]
-    fn gather(&mut self, samples: &[f32], hop: usize) {
-        let blocks = self.work.chunks_exact_mut(LANES / 2).zip(self.window.chunks_exact(LANES)).enumerate();
-        for (block, (points, window)) in blocks {
-            let mut tile = [Lanes::ZERO; LANES];
-            for (frame, row) in tile.iter_mut().enumerate() {
-                let at = frame * hop + block * LANES;
-                row.0.copy_from_slice(&samples[at..at + LANES]);
+    fn gather<V: Lanes>(&mut self, samples: &[f32], hop: usize) {
+        let n = self.window.len();
+        let mut frames = [[].as_slice(); LANES];
+        for (i, frame) in frames.iter_mut().enumerate() {
+            *frame = samples[i * hop..i * hop + n].as_chunks::<LANES>().0;
+        }
+        let window = self.window.as_chunks::<LANES>().0;
+        for (block, points) in self.work.as_chunks_mut::<{ LANES / 2 }>().0.iter_mut().enumerate() {
+            let window = V::load(&window[block]);
+            let mut tile = [window; LANES];
+            for (row, frame) in tile.iter_mut().zip(&frames) {
+                *row = V::load(&frame[block]).mul(window);
             }
-            let tile = transpose(tile);
+            let tile = V::transpose(tile);
             for (i, point) in points.iter_mut().enumerate() {
-                point.re = tile[2 * i] * window[2 * i];
-                point.im = tile[2 * i + 1] * window[2 * i + 1];
+                tile[2 * i].store(&mut point.re);
+                tile[2 * i + 1].store(&mut point.im);
             }
         }
     }
@@ -240,7 +246,7 @@ mod tests {
                 while stft.pending[0].len() >= 7 * 256 + 512 {
                     let (hop, len) = (stft.hop, stft.row_len());
                     let pending = stft.pending[0].clone();
-                    stft.kernel.run_plain(&pending, hop, &mut stft.rows, len);
+                    stft.kernel.run_with::<Plain>(&pending, hop, &mut stft.rows, len);
                     stft.pending[0].drain(..LANES * hop);
                     stft.centre += (LANES * hop) as u64;
                     out.extend_from_slice(&stft.rows);

@@ -34,7 +34,7 @@ const ADAPTATION: [i32; 16] = [230, 230, 230, 230, 307, 409, 512, 614, 768, 614,
 impl Flavour {
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Flavour::ImaWave => "adpcm-ima",
+            Flavour::ImaWave => "adpcm-ima-wav",
             Flavour::ImaQuickTime => "adpcm-ima-qt",
             Flavour::Microsoft { .. } => "adpcm-ms",
         }

@@ -11,7 +11,7 @@ impl Law {
     pub(super) fn name(self) -> &'static str {
         match self {
             Law::A => "alaw",
-            Law::Mu => "ulaw",
+            Law::Mu => "mulaw",
         }
     }
 

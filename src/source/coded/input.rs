@@ -80,6 +80,15 @@ impl Input {
         Ok(&self.window[from..to])
     }
 
+    /// What the window holds from `at` on, at least `least` bytes where the part has them: for searching byte by byte
+    /// without fetching the same bytes again and again.
+    pub(super) fn ahead(&mut self, at: u64, least: usize) -> Result<&[u8]> {
+        let end = self.window_at.saturating_add(self.window.len() as u64);
+        let there = if at < self.window_at { 0 } else { usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX) };
+        let want = if there >= least { there } else { self.window_size.max(least) };
+        self.view(at, want)
+    }
+
     /// Exactly `N` bytes at `at`, or `None` where the part ends before.
     pub(super) fn array<const N: usize>(&mut self, at: u64) -> Result<Option<[u8; N]>> {
         Ok(self.view(at, N)?.try_into().ok())

@@ -68,7 +68,7 @@ pub enum CodedKind {
 pub struct CodedInfo {
     /// Short name of the container: "mp3", "adts", "mp4", "ogg", "caf", or the one that was given for a region.
     pub container: String,
-    /// Short name of the codec: "mp3", "mp2", "mp1", "aac-lc", "alac", "vorbis", "opus", "alaw", "ulaw", "adpcm-ima",
+    /// Short name of the codec: "mp3", "mp2", "mp1", "aac-lc", "alac", "vorbis", "opus", "alaw", "mulaw", "adpcm-ima-wav",
     /// "adpcm-ima-qt", "adpcm-ms".
     pub codec: &'static str,
     /// What decodes it, with its version: "symphonia 0.6.1 mp3".

@@ -84,12 +84,12 @@ pub(super) fn look(input: &Input, tagged: bool) -> Result<Option<(Container, Cod
     let start = zeros(input)?;
     // A tag in front is evidence of its own.
     let enough = if tagged { 1 } else { 2 };
-    if let Some(coding) = run(input, start, enough)? {
+    if let Some(coding) = run(input, start, enough, true)? {
         return Ok(Some((container(coding), coding)));
     }
     let window = input.up_to(start, SEARCH)?;
-    for at in memchr_ff(&window).skip(1) {
-        if let Some(coding) = run(input, start + at as u64, if tagged { 2 } else { 4 })? {
+    for at in sync_bytes(&window).filter(|at| *at > 0) {
+        if let Some(coding) = run(input, start + at as u64, if tagged { 2 } else { 4 }, false)? {
             return Ok(Some((container(coding), coding)));
         }
     }
@@ -97,7 +97,7 @@ pub(super) fn look(input: &Input, tagged: bool) -> Result<Option<(Container, Cod
 }
 
 /// Positions of bytes that can begin a sync pattern.
-fn memchr_ff(window: &[u8]) -> impl Iterator<Item = usize> {
+fn sync_bytes(window: &[u8]) -> impl Iterator<Item = usize> {
     window.windows(2).enumerate().filter(|(_, w)| w[0] == 0xFF && w[1] >= 0xE0).map(|(i, _)| i)
 }
 
@@ -119,12 +119,13 @@ fn zeros(input: &Input) -> Result<u64> {
     Ok(at)
 }
 
-/// What is coded in `enough` or more frames from `at` on that agree with each other, or in fewer that end with the file.
-fn run(input: &Input, at: u64, enough: usize) -> Result<Option<Coding>> {
+/// What is coded in `enough` frames from `at` on that agree with each other, or, if `short` ones are allowed, in fewer
+/// that end with the file.
+fn run(input: &Input, at: u64, enough: usize, short: bool) -> Result<Option<Coding>> {
     let mut at = at;
     let mut first: Option<Frame> = None;
     for n in 0..enough {
-        if n > 0 && at == input.len {
+        if short && n > 0 && at == input.len {
             break;
         }
         let frame = input.bytes::<6>(at)?.and_then(Frame::parse);
@@ -135,5 +136,5 @@ fn run(input: &Input, at: u64, enough: usize) -> Result<Option<Coding>> {
         first = Some(frame);
         at += frame.len;
     }
-    Ok(first.filter(|_| at <= input.len || enough == 1).map(|f| f.coding))
+    Ok(first.map(|f| f.coding))
 }

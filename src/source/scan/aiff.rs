@@ -4,7 +4,7 @@
 //! believed, except where its 32-bit size cannot hold what `COMM` says and the file has it.
 
 use super::super::{ChunkRef, Coding, Container, Kind, MAX_CHUNKS, SampleFormat};
-use super::chunks::{Header, Walk, is_known, is_printable, name_of};
+use super::chunks::{Header, MAX_SEARCHES, Walk, is_known, is_printable, name_of};
 use super::extent::{Extent, is_placeholder};
 use super::{Endian, Format, Input, Samples, conclude, count, integer, plain};
 use crate::error::Result;
@@ -33,11 +33,21 @@ pub(in crate::source) fn scan(input: &Input) -> Result<Kind> {
     let mut common = None;
     let mut sound: Option<Sound> = None;
     let mut at = 12;
+    let mut searches = 0;
     for _ in 0..MAX_CHUNKS {
         let Some(header) = walk.header(at)? else { break };
         let there = input.left(header.content);
         if !is_known(header.id) && (!is_printable(header.id) || header.size > there) {
-            break;
+            let complete = common.is_some() && sound.is_some();
+            match walk.search(at + 1)?.filter(|_| !complete && searches < MAX_SEARCHES) {
+                Some(found) => {
+                    searches += 1;
+                    notes.push(format!("{} before a chunk at byte {found}", count(found - at, "stray byte")));
+                    at = found;
+                    continue;
+                }
+                None => break,
+            }
         }
         let mut end = header.content + header.size.min(there);
         match &header.id {
@@ -69,8 +79,12 @@ pub(in crate::source) fn scan(input: &Input) -> Result<Kind> {
     let format = common.describe(&mut notes);
     let data = match sound {
         Some(sound) => sound.settle(input, &common, &format, &mut notes),
-        None if common.frames == 0 => (input.len, 0),
-        None => return Ok(Kind::NotAudio(format!("an {what} file without an SSND chunk"))),
+        None => {
+            if common.frames > 0 {
+                notes.push("there is no SSND chunk: no audio, and the whole file is its header".into());
+            }
+            (input.len, 0)
+        }
     };
     Ok(conclude(input, container, format, data, chunks, notes))
 }

@@ -94,9 +94,10 @@ pub(in crate::source) fn scan(input: &Input) -> Result<Kind> {
     if input.left(at) > 0 {
         notes.push(format!("{} after the last chunk", count(input.left(at), "stray byte")));
     }
-    let (Some(description), Some(data)) = (description, data) else {
-        return Ok(Kind::NotAudio("a CAF file without its desc or data chunk".into()));
+    let Some(description) = description else {
+        return Ok(Kind::NotAudio("a CAF file without a desc chunk".into()));
     };
+    let data = data.unwrap_or((input.len, 0));
     let format = describe(&description, frames, cookie, &mut notes);
     Ok(conclude(input, Container::Caf, format, data, chunks, notes))
 }

@@ -19,6 +19,9 @@ const KNOWN: [&[u8; 4]; 51] = [
 /// Chunks followed at most to see whether a chain of them leads to the end of the file.
 const CHAIN: usize = 64;
 
+/// Searches for a lost chunk header in one file, at most.
+pub(super) const MAX_SEARCHES: usize = 16;
+
 /// How far a lost chunk header is searched for, bytes.
 const SEARCH: usize = 256 * 1024;
 
@@ -102,6 +105,12 @@ impl Walk<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// The first place behind `from` where these four letters stand, if there is one not too far away.
+    pub(super) fn find(&self, from: u64, id: [u8; 4]) -> Result<Option<u64>> {
+        let window = self.input.up_to(from, SEARCH)?;
+        Ok(window.windows(8).position(|bytes| bytes.starts_with(&id)).map(|i| from + i as u64))
     }
 
     /// How many bytes of samples there are from `start`, when the header declares `declared` of them.

@@ -67,7 +67,7 @@ pub(super) fn weigh(
         return Ok((there, Extent::ToEnd));
     }
     let rest = there - declared;
-    if wraps {
+    if wraps && !is_placeholder(declared) {
         // What stands behind the samples is shorter than 4 GiB, or else it is one multiple further back.
         for high in (1..=rest >> 32).rev().take(2) {
             let len = declared + (high << 32);

@@ -8,14 +8,14 @@
 //! - where chunks before `data` cannot be followed, the next known chunk header behind is searched for.
 
 use super::super::{ChunkRef, Container, Kind, MAX_CHUNKS};
-use super::chunks::{Header, Walk, is_known, is_printable, name_of};
+use super::chunks::{Header, MAX_SEARCHES, Walk, is_known, is_printable, name_of};
 use super::extent::Extent;
 use super::waveformat::{self, WaveFormat};
 use super::{Endian, Input, conclude, count};
 use crate::error::Result;
 
-/// Searches for a lost chunk header in one file, at most.
-const MAX_SEARCHES: usize = 16;
+/// Sizes of `fmt ` that are believed, bytes.
+const FORMAT_SIZES: std::ops::RangeInclusive<u64> = 14..=65_536;
 
 /// What a `ds64` chunk says.
 #[derive(Debug, Default)]
@@ -53,15 +53,20 @@ pub(in crate::source) fn scan(input: &Input) -> Result<Kind> {
     let walk = Walk { input: *input, endian };
     let mut found = Found::default();
     found.check_riff_size(&walk, container)?;
-    found.walk(&walk)?;
+    found.walk(&walk, 12)?;
+    if let (Some(_), None, Some(data)) = (&found.format, found.data, walk.find(12, *b"data")?) {
+        found.notes.push(format!("the chunks do not lead to the data chunk at byte {data}: found by its name"));
+        found.walk(&walk, data)?;
+    }
     let Found { format, sizes, fact, data, chunks, mut notes } = found;
     let what = container.name().to_uppercase();
     let Some(format) = format else {
         return Ok(Kind::NotAudio(format!("a {what} file without a fmt chunk")));
     };
-    let Some(data) = data else {
-        return Ok(Kind::NotAudio(format!("a {what} file without a data chunk")));
-    };
+    let data = data.unwrap_or_else(|| {
+        notes.push("there is no data chunk: no audio, and the whole file is its header".into());
+        (input.len, 0)
+    });
     let frames = match (fact, sizes) {
         (None | Some(0xFFFF_FFFF), Some(sizes)) if sizes.samples > 0 => Some(sizes.samples),
         (fact, _) => fact,
@@ -81,8 +86,8 @@ impl Found {
         Ok(())
     }
 
-    fn walk(&mut self, walk: &Walk) -> Result<()> {
-        let mut at = 12;
+    /// Takes in one chunk after the other, from `at` on.
+    fn walk(&mut self, walk: &Walk, mut at: u64) -> Result<()> {
         let mut searches = 0;
         for _ in 0..MAX_CHUNKS {
             let Some(header) = walk.header(at)? else { break };
@@ -129,11 +134,12 @@ impl Found {
                 return Ok(Some(header.content + 4));
             }
             b"fmt " if self.format.is_none() => {
+                if !FORMAT_SIZES.contains(&size) {
+                    self.notes.push(format!("the size of the fmt chunk ({size}) cannot be right: 16 assumed"));
+                    size = 16;
+                }
                 let bytes = walk.input.up_to(header.content, waveformat::READ.min(size as usize))?;
                 self.format = WaveFormat::parse(&bytes, walk.endian, header.content, size, &mut self.notes);
-                if self.format.is_none() {
-                    self.notes.push(format!("a fmt chunk of {size} bytes is too short"));
-                }
             }
             b"ds64" if self.sizes.is_none() => self.sizes = Some(read_ds64(walk, header)?),
             id => {

@@ -98,9 +98,10 @@ pub(in crate::source) fn scan(input: &Input) -> Result<Kind> {
     if input.left(at) > 0 {
         notes.push(format!("{} after the last chunk", count(input.left(at), "stray byte")));
     }
-    let (Some(format), Some(data)) = (format, data) else {
-        return Ok(Kind::NotAudio("a Wave64 file without its fmt or data chunk".into()));
+    let Some(format) = format else {
+        return Ok(Kind::NotAudio("a Wave64 file without a fmt chunk".into()));
     };
+    let data = data.unwrap_or((input.len, 0));
     let format = format.describe(frames, &mut notes);
     Ok(conclude(input, Container::Wave64, format, data, chunks, notes))
 }

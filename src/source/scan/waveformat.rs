@@ -109,8 +109,17 @@ impl WaveFormat {
         let from_bits = u32::from(self.bits).div_ceil(8);
         let align = u32::from(self.block_align);
         let from_align = if align.is_multiple_of(channels) { align / channels } else { 0 };
-        if from_align == from_bits {
+        if from_align == from_bits && from_bits > 0 {
             return from_bits;
+        }
+        if from_align == 0 && from_bits == 0 {
+            let samples = u64::from(self.rate) * u64::from(channels);
+            let from_rate = u64::from(self.byte_rate).checked_div(samples).unwrap_or(0);
+            let width = if matches!(from_rate, 1..=4 | 8) { from_rate as u32 } else { 2 };
+            notes.push(format!(
+                "the header says neither bits per sample nor a block size: {width} bytes a sample assumed"
+            ));
+            return width;
         }
         if from_bits == 0 {
             notes.push(format!("the header says 0 bits per sample: {} taken from the block size", from_align * 8));

@@ -105,21 +105,19 @@ impl Packets {
 
 impl Demuxer for Packets {
     fn next(&mut self, log: &mut Log) -> Result<Option<Unit>> {
-        if self.samples.index() >= self.measure.readable {
-            return Ok(None);
-        }
-        let sample = match self.samples.next()? {
-            None => return Ok(None),
-            Some(Item::Sample(sample)) => sample,
-            Some(Item::Lost { from, to }) => {
-                log.at(
-                    WarningCode::SkippedBytes,
-                    from,
-                    format!("{} bytes between fragments are passed over", to - from),
-                );
-                return Ok(Some(Unit::Silence { frames: 0 }));
+        let sample = loop {
+            if self.samples.index() >= self.measure.readable {
+                return Ok(None);
             }
-            Some(Item::Gap { time, offset }) => return Ok(Some(self.gap(time, offset, log))),
+            match self.samples.next()? {
+                None => return Ok(None),
+                Some(Item::Sample(sample)) => break sample,
+                Some(Item::Gap { time, offset }) => return Ok(Some(self.gap(time, offset, log))),
+                Some(Item::Lost { from, to }) => {
+                    let message = format!("{} bytes between fragments are passed over", to - from);
+                    log.at(WarningCode::SkippedBytes, from, message);
+                }
+            }
         };
         let missing = |log: &mut Log, frames: u32, why: &str| {
             log.at(

@@ -363,7 +363,7 @@ impl Fragments {
     fn find_fragment(&mut self, from: u64) -> Result<u64> {
         let mut at = from;
         loop {
-            let view = self.input.view(at, TABLE_WINDOW)?;
+            let view = self.input.ahead(at, 16)?;
             if view.len() < 16 {
                 return Ok(self.input.end());
             }

@@ -83,7 +83,7 @@ fn first_frame(input: &mut Input) -> Result<(u64, Header)> {
     let mut at = input.start();
     let limit = input.start().saturating_add(MAX_LEAD).min(input.end());
     while at + 4 <= limit {
-        let view = input.view(at, 64 * 1024)?;
+        let view = input.ahead(at, 4)?;
         let Some(step) = view.iter().position(|&b| b == 0xFF) else {
             at += view.len() as u64;
             continue;
@@ -208,7 +208,7 @@ impl Frames {
         }
         let mut at = from + 1;
         loop {
-            let view = self.input.view(at, 64 * 1024)?;
+            let view = self.input.ahead(at, 4)?;
             if view.len() < 4 {
                 at = self.input.end();
                 break;

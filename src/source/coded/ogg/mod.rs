@@ -18,13 +18,16 @@ use super::vorbis::VorbisHead;
 use super::{Source, WarningCode};
 use page::{Page, Pages};
 
+/// Bytes fetched at once: several of the largest pages.
+const WINDOW: usize = 256 * 1024;
+
 /// Opens an Ogg file.
 ///
 /// # Errors
 /// `Malformed` where there are no pages or headers, `Unsupported` where it holds neither Vorbis nor Opus.
 pub(super) fn open(input: Input) -> Result<Source> {
     let mut log = Log::default();
-    let mut stream = OggStream::new(Pages::new(input));
+    let mut stream = OggStream::new(Pages::new(input.fork(WINDOW)));
     let setup = stream.headers(&mut log)?;
     // The walk that measures starts again from the first page, and reports from there.
     stream.rewind();

@@ -6,9 +6,6 @@ use super::super::input::Input;
 use super::super::stream::Log;
 use super::super::{WarningCode, le32};
 
-/// The largest page: header, 255 lacing values, 255 segments of 255 bytes.
-const MAX_PAGE: usize = 27 + 255 + 255 * 255;
-
 /// One page whose checksum matches.
 pub(super) struct Page {
     /// From the start of the file.
@@ -97,7 +94,7 @@ impl Pages {
                 }
                 false_pages += 1;
             }
-            let view = self.input.view(self.at + 1, MAX_PAGE)?;
+            let view = self.input.ahead(self.at + 1, 4)?;
             let step = view.windows(4).position(|w| w == b"OggS").unwrap_or(view.len().saturating_sub(3).max(1));
             self.at += 1 + step as u64;
             if self.wasted > 8 * (self.at - self.input.start()) + (64 << 20) {
@@ -131,15 +128,16 @@ impl Pages {
     /// The page at the present place, if it is whole and its checksum matches.
     fn page_here(&mut self) -> Result<Option<Page>> {
         let offset = self.at;
-        let view = self.input.view(offset, MAX_PAGE)?;
-        let Some(&segments) = view.get(26) else { return Ok(None) };
-        let Some(lacing) = view.get(27..27 + usize::from(segments)) else { return Ok(None) };
+        let head = self.input.view(offset, 27 + 255)?;
+        let Some(&segments) = head.get(26).filter(|_| head[4] == 0) else { return Ok(None) };
+        let Some(lacing) = head.get(27..27 + usize::from(segments)) else { return Ok(None) };
         let body_at = 27 + lacing.len();
         let size = body_at + lacing.iter().map(|&l| usize::from(l)).sum::<usize>();
-        if view[4] != 0 {
+        let page = self.input.view(offset, size)?;
+        if page.len() < size {
             return Ok(None);
         }
-        let Some(page) = view.get(..size) else { return Ok(None) };
+        let lacing = &page[27..body_at];
         let step = |crc: u32, byte: u8| (crc << 8) ^ self.table[usize::from((crc >> 24) as u8 ^ byte)];
         let crc = page[..22].iter().chain(&[0; 4]).chain(&page[26..]).fold(0u32, |crc, &byte| step(crc, byte));
         if crc != le32(page, 22) {

@@ -1,0 +1,2 @@
+//! Kernels of the FLAC module.
+fn main() {}

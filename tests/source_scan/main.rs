@@ -1,0 +1,8 @@
+//! What a source file is: containers, oddities, and formats by content.
+
+mod containers;
+mod corpus;
+mod identify;
+mod large;
+mod support;
+mod wav;
