@@ -6,7 +6,6 @@ mod flac_support;
 use audio_tiff::flac::{FrameDecoder, FrameEncoder, Level, Md5Status, StreamFormat, StreamInfo, check_stream};
 use flac_support::*;
 use proptest::prelude::*;
-use std::process::Command;
 
 const LEVELS: [Level; 3] = [Level::Fast, Level::Default, Level::Best];
 
@@ -37,7 +36,7 @@ fn round_trip(format: StreamFormat, level: Level, planes: &[Vec<i32>]) {
 fn every_kind_of_signal_and_width_comes_back() {
     for kind in SIGNALS {
         for bits in 4..=32 {
-            for (channels, len) in [(1, 4096), (2, 1152), (2, 777), (3, 64)] {
+            for (channels, len) in [(1, 1024), (2, 777), (3, 64)] {
                 let planes = planes(kind, bits, channels, len, u64::from(bits));
                 let format = StreamFormat { sample_rate: 44_100, channels, bits_per_sample: bits };
                 for level in LEVELS {
@@ -139,57 +138,5 @@ fn whole_streams_pass_our_own_check() {
         let check = check_stream(&file, 0, u64::MAX).unwrap();
         assert!(check.is_complete(), "{check:?}");
         assert_eq!((check.samples, check.frames, check.md5), (10_000, 10, Md5Status::Match));
-    }
-}
-
-fn outside_decoders_agree(format: StreamFormat, level: Level, block: u32, planes: &[Vec<i32>]) {
-    let bits = format.bits_per_sample;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.flac");
-    let file = encode_file(format, level, block, planes);
-    std::fs::write(&path, &file).unwrap();
-    if have("flac") {
-        // Raw output wants whole bytes; for other widths the MD5 that `flac -t` checks is the witness.
-        if bits.is_multiple_of(8) {
-            let args = ["-dcs", "--force-raw-format", "--endian=little", "--sign=signed"];
-            let out = Command::new("flac").args(args).arg(&path).output().unwrap();
-            assert!(out.status.success(), "{format:?}: {}", String::from_utf8_lossy(&out.stderr));
-            assert!(out.stdout == interleave(planes, bits), "flac decodes other samples: {format:?}");
-        }
-        let test = Command::new("flac").arg("-ts").arg(&path).output().unwrap();
-        assert!(test.status.success() && test.stderr.is_empty(), "{}", String::from_utf8_lossy(&test.stderr));
-    }
-    if have("ffmpeg") && matches!(bits, 16 | 24) {
-        let raw = if bits == 16 { "s16le" } else { "s24le" };
-        let args = ["-v", "error", "-xerror", "-i"];
-        let out = Command::new("ffmpeg").args(args).arg(&path).args(["-f", raw, "-"]).output().unwrap();
-        assert!(out.status.success() && out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
-        assert!(out.stdout == interleave(planes, bits), "ffmpeg decodes other samples: {format:?}");
-    }
-    if bits <= 24 {
-        let mut reader = claxon::FlacReader::new(&file[..]).unwrap();
-        match reader.samples().collect::<Result<Vec<i32>, _>>() {
-            Ok(samples) => {
-                let ours: Vec<i32> = (0..planes[0].len()).flat_map(|i| planes.iter().map(move |p| p[i])).collect();
-                assert!(samples == ours, "claxon decodes other samples: {format:?}");
-            }
-            // claxon does not know escaped partitions, which code silence and evenly spread small numbers best.
-            Err(claxon::Error::Unsupported(what)) => assert!(what.contains("unencoded binary"), "{what}"),
-            Err(e) => panic!("claxon: {e}"),
-        }
-    }
-}
-
-#[test]
-fn flac_ffmpeg_and_claxon_read_the_same_samples() {
-    for kind in SIGNALS {
-        for (bits, channels) in [(16, 2), (24, 2), (8, 1), (12, 1), (16, 6), (32, 1), (32, 2), (20, 2)] {
-            let format = StreamFormat { sample_rate: 44_100, channels, bits_per_sample: bits };
-            outside_decoders_agree(format, Level::Default, 4096, &planes(kind, bits, channels, 9000, 11));
-        }
-    }
-    for level in LEVELS {
-        let format = StreamFormat { sample_rate: 96_000, channels: 2, bits_per_sample: 24 };
-        outside_decoders_agree(format, level, 1234, &planes(Signal::TwoTones, 24, 2, 5000, 1));
     }
 }

@@ -4,7 +4,9 @@ use audio_tiff::source::remainder::{Plan, RemainderIndex, Steps, decode_block, e
 use audio_tiff::source::{Container, SampleFormat, Scan};
 use proptest::prelude::*;
 
-const FORMATS: [SampleFormat; 8] = [
+const FORMATS: [SampleFormat; 10] = [
+    SampleFormat::S24In32Le,
+    SampleFormat::S24In32Be,
     SampleFormat::S32Le,
     SampleFormat::S32Be,
     SampleFormat::S64Le,
@@ -347,6 +349,21 @@ fn integers_of_32_bits_cost_their_low_bits_only() {
     assert!(len(&from_single) < 4096 * 3 / 4);
 }
 
+#[test]
+fn integers_in_the_low_bytes_of_32_bits_need_at_most_their_high_byte() {
+    let plan = Plan::new(SampleFormat::S24In32Le, 1);
+    let len = |values: &[i32]| {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        round_trip(&plan, SampleFormat::S24In32Le, 1, &bytes)
+    };
+    let values: Vec<i32> = music(4096).iter().map(|v| (v * 8_388_608.0) as i32).collect();
+    let (planes, none) = len(&values);
+    assert_eq!((&planes[0], none), (&values, 0));
+    // High bytes that are 0 instead of the sign, and high bytes of any value.
+    assert!(len(&values.iter().map(|v| v & 0xFF_FFFF).collect::<Vec<_>>()).1 <= 4);
+    assert!(len(&values.iter().enumerate().map(|(i, v)| v ^ ((i as i32) << 24)).collect::<Vec<_>>()).1 <= 4096 + 4);
+}
+
 /// Bytes of all records of a file, with a plan made from it.
 fn total(bytes: &[u8], format: SampleFormat, steps: Steps) -> (usize, i32) {
     let plan = Plan::probe(&bytes, &scan_of(format, 1, bytes), steps).unwrap();
@@ -383,6 +400,22 @@ fn a_gain_on_integer_audio_is_found_and_costs_next_to_nothing() {
     // All zeros below zero, since the gain is.
     let bytes = le32(samples.iter().map(|s| if s % 3 == 0 { -0.0 } else { *s as f32 / 32768.0 * -0.7 }));
     assert!(total(&bytes, SampleFormat::F32Le, Steps::Full).0 < limit);
+}
+
+#[test]
+fn what_is_no_number_among_scaled_samples_comes_back_too() {
+    let samples = music(8192);
+    let mut values: Vec<f32> = samples.iter().map(|v| (v * 32768.0).round() as f32 / 32768.0 * 0.7).collect();
+    for (i, odd) in [0x7FC0_0000, 0xFFC0_0000, 0x7FC0_1234, 0x7F80_0001, 0x7F80_0000, 0xFF80_0000, 0x8000_0000, 1]
+        .into_iter()
+        .enumerate()
+    {
+        values[i * 500 + 7] = f32::from_bits(odd);
+    }
+    for steps in [Steps::Full, Steps::AsSource] {
+        let (len, _) = total(&le32(values.iter().copied()), SampleFormat::F32Le, steps);
+        assert!(len < 200, "{len}");
+    }
 }
 
 #[test]

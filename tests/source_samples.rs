@@ -58,6 +58,8 @@ proptest! {
         for (format, bytes, expected) in [
             (SampleFormat::S32Le, (value as i32).to_le_bytes().to_vec(), value as i32 >> 8),
             (SampleFormat::S32Be, (value as i32).to_be_bytes().to_vec(), value as i32 >> 8),
+            (SampleFormat::S24In32Le, (value as i32).to_le_bytes().to_vec(), (value as i32) << 8 >> 8),
+            (SampleFormat::S24In32Be, (value as i32).to_be_bytes().to_vec(), (value as i32) << 8 >> 8),
             (SampleFormat::S64Le, value.to_le_bytes().to_vec(), (value >> 40) as i32),
             (SampleFormat::S64Be, value.to_be_bytes().to_vec(), (value >> 40) as i32),
         ] {

@@ -10,7 +10,7 @@ use super::bit_writer::BitWriter;
 use super::frame::{ChannelAssignment, FrameHeader, MAX_HEADER_BYTES};
 use super::lpc::{self, FRONT_PADDING, Lanes, MAX_LAGS, MAX_ORDER, Recursion, Window};
 use super::predictor::Predictor;
-use super::rice::RicePlan;
+use super::rice::{RiceLimits, RicePlan};
 use super::simd::{Isa, Survey};
 use super::subframe::SubframeType;
 use super::{Level, MAX_BLOCK_SIZE, StreamFormat};
@@ -34,7 +34,7 @@ pub struct FrameEncoder {
     format: StreamFormat,
     max_block: u32,
     max_order: usize,
-    max_partition_order: u32,
+    rice: RiceLimits,
     isa: Isa,
     window: Window,
     scratch: Scratch,
@@ -83,11 +83,12 @@ impl FrameEncoder {
             Level::Default => (12, 6),
             Level::Best => (12, 8),
         };
+        let rice = RiceLimits { max_partition_order, escapes: level == Level::Best };
         Ok(FrameEncoder {
             format,
             max_block,
             max_order,
-            max_partition_order,
+            rice,
             isa: Isa::detect(),
             window: Window::default(),
             scratch: Scratch::default(),
@@ -348,7 +349,7 @@ impl FrameEncoder {
         let Scratch { folded, pairs, rice, .. } = &mut self.scratch;
         folded.resize(samples.len(), 0);
         let union = self.isa.fold_residual(&predictor, real_bits, samples, folded, pairs)?;
-        rice.make(self.isa, folded, union, order, self.max_partition_order);
+        rice.make(self.isa, folded, union, order, self.rice);
         put_header(subframe_type, wasted, out);
         samples[..order].iter().for_each(|&sample| out.put_signed(i64::from(sample), bits));
         if let SubframeType::Linear(_) = subframe_type {
@@ -376,5 +377,48 @@ fn put_header(subframe_type: SubframeType, wasted: u32, out: &mut BitWriter) {
     out.put(u64::from((subframe_type.code() << 1) | u32::from(wasted > 0)), 8);
     if wasted > 0 {
         out.put_unary(wasted - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portable_and_vector_code_give_the_same_bytes() {
+        let mut seed = 1u64;
+        for round in 0..600u32 {
+            let mut noise = || {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (seed >> 33) as i32 - (1 << 30)
+            };
+            let bits = 4 + (round % 29) as u8;
+            let format = StreamFormat { sample_rate: 44_100, channels: 1 + (round % 3) as u8, bits_per_sample: bits };
+            let len = 1 + (noise() as u32 % 3000) as usize;
+            let smooth = round % 4;
+            let planes: Vec<Vec<i32>> = (0..format.channels)
+                .map(|_| {
+                    let mut held = [0i64; 3];
+                    let mut next = || {
+                        let mut value = i64::from(noise());
+                        for held in &mut held[..smooth as usize] {
+                            *held = (*held * 15 + value) / 16;
+                            value = *held;
+                        }
+                        (value << 1) as i32 >> (32 - u32::from(bits))
+                    };
+                    (0..len).map(|_| next()).collect()
+                })
+                .collect();
+            let planes: Vec<&[i32]> = planes.iter().map(Vec::as_slice).collect();
+            for level in [Level::Fast, Level::Default, Level::Best] {
+                let mut encoder = FrameEncoder::new(format, level, 65_535).unwrap();
+                let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+                encoder.encode(&planes, 3, &mut ours).unwrap();
+                encoder.isa = Isa::Portable;
+                encoder.encode(&planes, 3, &mut theirs).unwrap();
+                assert!(ours == theirs, "round {round}, {format:?}, {level:?}");
+            }
+        }
     }
 }

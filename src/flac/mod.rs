@@ -21,6 +21,7 @@ mod frame;
 mod lpc;
 mod md5;
 mod metadata;
+mod numbering;
 mod predictor;
 mod residual;
 mod restore;

@@ -41,6 +41,15 @@ pub(super) fn sum_parts(folded: &[u32], union: u32, len: usize, sums: &mut Vec<P
     }));
 }
 
+/// What a plan may make use of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RiceLimits {
+    pub(super) max_partition_order: u32,
+    /// Whether partitions may be escaped. That pays for silence and for evenly spread small numbers, but recordings have
+    /// little of them, and not every decoder knows it (claxon does not).
+    pub(super) escapes: bool,
+}
+
 /// How a residual is split and coded.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RicePlan {
@@ -75,23 +84,16 @@ fn best_parameter(sum: u64, count: u64) -> (u32, u64) {
 impl RicePlan {
     /// Plans for `folded`, of which the first `predictor_order` places are zero and do not count. `union`: of all bits
     /// of the numbers.
-    pub(super) fn make(
-        &mut self,
-        isa: Isa,
-        folded: &[u32],
-        union: u32,
-        predictor_order: usize,
-        max_partition_order: u32,
-    ) {
+    pub(super) fn make(&mut self, isa: Isa, folded: &[u32], union: u32, predictor_order: usize, limits: RiceLimits) {
         let len = folded.len();
-        let mut order = max_partition_order.min(MAX_PARTITION_ORDER).min(len.trailing_zeros());
+        let mut order = limits.max_partition_order.min(MAX_PARTITION_ORDER).min(len.trailing_zeros());
         while order > 0 && len >> order <= predictor_order {
             order -= 1;
         }
         isa.sum_parts(folded, union, len >> order, &mut self.sums);
         self.bits = u64::MAX;
         loop {
-            self.try_order(order, len, predictor_order);
+            self.try_order(order, len, predictor_order, limits);
             if order == 0 {
                 break;
             }
@@ -103,7 +105,7 @@ impl RicePlan {
         }
     }
 
-    fn try_order(&mut self, order: u32, len: usize, predictor_order: usize) {
+    fn try_order(&mut self, order: u32, len: usize, predictor_order: usize, limits: RiceLimits) {
         self.trial.clear();
         let mut bits = 6;
         let mut highest = 0;
@@ -112,7 +114,7 @@ impl RicePlan {
             let (parameter, rice) = best_parameter(part.sum, count as u64);
             let width = 32 - part.union.leading_zeros();
             let escaped = u64::from(ESCAPE_BITS) + count as u64 * u64::from(width);
-            if escaped < rice && width < 32 {
+            if limits.escapes && escaped < rice && width < 32 {
                 self.trial.push(Coding::Escaped(width));
                 bits += escaped;
             } else {

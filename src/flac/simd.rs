@@ -842,3 +842,216 @@ mod x86 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::predictor::fold;
+    use super::*;
+
+    /// Numbers without a pattern.
+    struct Noise(u64);
+
+    impl Noise {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 >> 24 ^ self.0 >> 40
+        }
+
+        fn below(&mut self, limit: u64) -> usize {
+            (self.next() % limit) as usize
+        }
+
+        /// Numbers of `bits` bits, now and then the extreme ones only.
+        fn samples(&mut self, bits: u32, len: usize) -> Vec<i32> {
+            let extreme = self.next().is_multiple_of(3);
+            let range = |x: u64| ((x as i32) << (32 - bits)) >> (32 - bits);
+            let (low, high) = (range(1 << (bits - 1)), range((1u64 << (bits - 1)).wrapping_sub(1)));
+            let choose = |x: u64| if extreme { if x.is_multiple_of(2) { low } else { high } } else { range(x) };
+            (0..len).map(|_| choose(self.next())).collect()
+        }
+
+        fn predictor(&mut self, order: usize) -> Predictor {
+            let precision = 1 + self.below(15) as u32;
+            let taps: Vec<i32> = (0..order).map(|_| self.samples(precision, 1)[0]).collect();
+            Predictor::new(&taps, self.below(16) as u32)
+        }
+    }
+
+    const ROUNDS: usize = 400;
+
+    #[test]
+    fn surveys_and_decorrelation_are_the_same() {
+        let (isa, mut noise) = (Isa::detect(), Noise(1));
+        for round in 0..ROUNDS {
+            let bits = 1 + (round % 31) as u32;
+            let len = noise.below(70);
+            let (left, right) = (noise.samples(bits, len), noise.samples(bits, len));
+            assert_eq!(isa.survey(&left), survey(&left));
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            assert_eq!(isa.side(&left, &right, &mut ours), make_side(&left, &right, &mut theirs));
+            assert_eq!(ours, theirs);
+            assert_eq!(isa.mid(&left, &right, &mut ours), make_mid(&left, &right, &mut theirs));
+            assert_eq!(ours, theirs);
+            assert!(
+                ours.iter()
+                    .zip(left.iter().zip(&right))
+                    .all(|(&mid, (&l, &r))| { i64::from(mid) == (i64::from(l) + i64::from(r)) >> 1 })
+            );
+        }
+    }
+
+    #[test]
+    fn a_survey_tells_bits_constancy_and_waste() {
+        let tell = |samples: &[i32]| {
+            let survey = survey(samples);
+            (survey.bits(), survey.is_constant(), survey.wasted())
+        };
+        assert_eq!(tell(&[0, 0]), (1, true, 0));
+        assert_eq!(tell(&[-1, -1]), (1, true, 0));
+        assert_eq!(tell(&[1, -2]), (2, false, 0));
+        assert_eq!(tell(&[4, -8]), (4, false, 2));
+        assert_eq!(tell(&[i32::MIN, 0]), (32, false, 31));
+        assert_eq!(tell(&[i32::MAX]), (32, true, 0));
+    }
+
+    #[test]
+    fn windows_and_autocorrelations_are_the_same() {
+        let (isa, mut noise) = (Isa::detect(), Noise(2));
+        for round in 0..ROUNDS {
+            let magnitude_bits = (round % 32) as u32;
+            let len = noise.below(900);
+            let samples = noise.samples(magnitude_bits + 1, len);
+            let window: Vec<i16> = (0..len).map(|_| noise.below(8192) as i16).collect();
+            let end = lpc::FRONT_PADDING + len.next_multiple_of(16);
+            let (mut ours, mut theirs) = (vec![0; end], vec![0; end]);
+            let place = lpc::FRONT_PADDING..lpc::FRONT_PADDING + len;
+            isa.apply_window(&samples, magnitude_bits, &window, &mut ours[place.clone()]);
+            lpc::apply_window(&samples, magnitude_bits, &window, &mut theirs[place]);
+            assert_eq!(ours, theirs);
+            for lags in 1..=lpc::MAX_LAGS {
+                let (mut a, mut b) = (vec![0; lags], vec![0; lags]);
+                isa.autocorrelation(&ours, &mut a);
+                lpc::autocorrelation(&ours, &mut b);
+                assert_eq!(a, b);
+                let direct: i64 = (lags - 1..ours.len() - lpc::FRONT_PADDING)
+                    .map(|n| {
+                        i64::from(ours[lpc::FRONT_PADDING + n]) * i64::from(ours[lpc::FRONT_PADDING + n + 1 - lags])
+                    })
+                    .sum();
+                assert_eq!(a[lags - 1], direct);
+            }
+        }
+    }
+
+    #[test]
+    fn residuals_are_the_same_and_lead_back() {
+        let (isa, mut noise) = (Isa::detect(), Noise(3));
+        let mut scratch = Vec::new();
+        for round in 0..8 * ROUNDS {
+            let bits = 1 + (round % 32) as u32;
+            let predictor = if round % 5 == 0 { Predictor::fixed(round / 5 % 5) } else { noise.predictor(round % 17) };
+            let len = predictor.order() + noise.below(50);
+            let samples = noise.samples(bits, len);
+            let (mut ours, mut theirs) = (vec![7; len], vec![0; len]);
+            let union = isa.fold_residual(&predictor, bits, &samples, &mut ours, &mut scratch);
+            assert_eq!(union, fold_residual(&predictor, &samples, predictor.order(), &mut theirs), "round {round}");
+            if union.is_none() {
+                continue;
+            }
+            assert_eq!(ours, theirs, "round {round}: {bits} bits, {predictor:?}");
+            let mut restored = vec![0; len];
+            isa.unfold(&ours, &mut restored);
+            restored[..predictor.order()].copy_from_slice(&samples[..predictor.order()]);
+            isa.restore_linear(&predictor, bits, &mut restored);
+            assert_eq!(restored, samples, "round {round}: {bits} bits, {predictor:?}");
+            for isa in [isa, Isa::Portable] {
+                assert!(isa.leaves(&predictor, bits, &samples, &ours, &mut Vec::new()), "round {round}");
+            }
+            if len > predictor.order() {
+                let at = predictor.order() + noise.below((len - predictor.order()) as u64);
+                ours[at] ^= 1 << noise.below(32);
+                for isa in [isa, Isa::Portable] {
+                    assert!(!isa.leaves(&predictor, bits, &samples, &ours, &mut Vec::new()), "round {round}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn recurrences_are_the_same_for_any_residual() {
+        let (isa, mut noise) = (Isa::detect(), Noise(4));
+        for round in 0..4 * ROUNDS {
+            let bits = [1 + (round % 32) as u32, 1 + noise.below(16) as u32];
+            let predictors = [noise.predictor(1 + round % 14), noise.predictor(1 + round / 14 % 14)];
+            let len = 14 + noise.below(40);
+            let residuals = [noise.samples(1 + (round % 24) as u32, len), noise.samples(8, len)];
+            let mut theirs = residuals.clone();
+            let mut ours = residuals.clone();
+            for i in 0..2 {
+                restore::restore_linear(&predictors[i], bits[i], &mut theirs[i]);
+                isa.restore_linear(&predictors[i], bits[i], &mut ours[i]);
+            }
+            assert_eq!(ours, theirs, "round {round}: {bits:?} bits, {predictors:?}");
+            let [mut first, mut second] = residuals;
+            if isa.restore_two([&predictors[0], &predictors[1]], bits, &mut first, &mut second) {
+                assert_eq!([first, second], theirs, "round {round}");
+            }
+        }
+    }
+
+    #[test]
+    fn codes_are_the_same_and_are_read_back() {
+        let (isa, mut noise) = (Isa::detect(), Noise(5));
+        for round in 0..4 * ROUNDS {
+            let parameter = (round % 31) as u32;
+            let len = noise.below(100);
+            let typical = 2u64 << parameter;
+            let values: Vec<u32> = (0..len)
+                .map(|_| {
+                    let long = noise.next().is_multiple_of(40);
+                    noise.below(if long { typical * 300 } else { typical }).min(u32::MAX as usize) as u32
+                })
+                .collect();
+            let (mut ours, mut theirs) = (vec![0; 100_000], vec![0; 100_000]);
+            let (mut a, mut b) = (BitWriter::new(&mut ours), BitWriter::new(&mut theirs));
+            // From any place within a byte.
+            a.put(1, 1 + parameter % 8);
+            b.put(1, 1 + parameter % 8);
+            isa.write_codes(&values, parameter, &mut a);
+            rice::write_codes(&values, parameter, &mut b);
+            a.align();
+            b.align();
+            assert!(!a.is_full());
+            assert_eq!(a.bytes(), b.bytes());
+            for isa in [isa, Isa::Portable] {
+                let mut reader = BitReader::new(a.bytes());
+                reader.unsigned(1 + parameter % 8).unwrap();
+                let mut read = vec![0; len];
+                isa.read_codes(&mut reader, parameter, &mut read).unwrap();
+                assert_eq!(read, values);
+                // Every code that is cut off is missed.
+                let last = values.last().map_or(0, |value| (value >> parameter) as usize + 1 + parameter as usize);
+                if last > 8 && a.bytes().len() > 3 {
+                    let mut reader = BitReader::new(&a.bytes()[..a.bytes().len() - 2]);
+                    reader.unsigned(1 + parameter % 8).unwrap();
+                    assert!(isa.read_codes(&mut reader, parameter, &mut read).is_err());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sums_are_the_same() {
+        let (isa, mut noise) = (Isa::detect(), Noise(6));
+        for round in 0..ROUNDS {
+            let len = 1 + noise.below(130);
+            let bits = 1 + (round % 31) as u32;
+            let values: Vec<u32> = noise.samples(bits, len * (1 + round % 9)).into_iter().map(fold).collect();
+            let union = values.iter().fold(0, |all, value| all | value);
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            isa.sum_parts(&values, union, len, &mut ours);
+            rice::sum_parts(&values, u32::MAX, len, &mut theirs);
+            assert_eq!(ours, theirs);
+        }
+    }
+}

@@ -5,9 +5,10 @@
 //! was wrong with it.
 
 use super::decoder::{FrameDecoder, FrameFault};
-use super::frame::{FrameHeader, FrameNumber};
+use super::frame::FrameHeader;
 use super::md5::SampleMd5;
 use super::metadata::{Metadata, StreamInfo};
+use super::numbering::Numbering;
 use super::scan::Window;
 use crate::error::{Error, Result};
 use crate::positioned::ReadAt;
@@ -106,16 +107,6 @@ impl StreamCheck {
     }
 }
 
-/// How frame headers of a stream count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Numbering {
-    Unknown,
-    /// Frames; the number of the first frame.
-    Frames(u64),
-    /// Samples; what the first frame was off by.
-    Samples(u64),
-}
-
 /// Decodes a FLAC file frame by frame.
 pub struct StreamDecoder<'a> {
     metadata: Metadata,
@@ -125,7 +116,6 @@ pub struct StreamDecoder<'a> {
     md5: Option<SampleMd5>,
     /// Number of the next sample.
     position: u64,
-    block_size: u32,
     numbering: Numbering,
     check: StreamCheck,
     ended: bool,
@@ -147,8 +137,7 @@ impl<'a> StreamDecoder<'a> {
             planes: Vec::new(),
             md5: info.has_md5().then(SampleMd5::new),
             position: 0,
-            block_size: 0,
-            numbering: Numbering::Unknown,
+            numbering: Numbering::default(),
             check: StreamCheck {
                 stream_info: info,
                 frames: 0,
@@ -198,7 +187,7 @@ impl<'a> StreamDecoder<'a> {
             Step::End => Ok(None),
             Step::Fault(error) => {
                 self.ended = true;
-                self.check.fault = Some(Error::new(error.kind(), error.message()).at_offset(self.window.position()));
+                self.note(&error, self.window.position());
                 Err(error)
             }
         }
@@ -210,10 +199,45 @@ impl<'a> StreamDecoder<'a> {
     /// # Errors
     /// Io.
     pub fn next_item(&mut self) -> Result<Option<StreamItem<'_>>> {
+        if let Some(damage) = self.jump()? {
+            return Ok(Some(StreamItem::Damage(damage)));
+        }
         match self.step()? {
             Step::Frame(header, offset, bytes) => Ok(Some(StreamItem::Frame(self.frame(header, offset, bytes)))),
             Step::End => Ok(None),
             Step::Fault(error) => Ok(Some(StreamItem::Damage(self.pass_over(error)?))),
+        }
+    }
+
+    /// Looks whether the next frame, if one is there, belongs elsewhere by its number, and goes to that place.
+    fn jump(&mut self) -> Result<Option<Damage>> {
+        self.window.fill(usize::from(u16::MAX))?;
+        let info = self.metadata.stream_info;
+        let header = FrameHeader::parse_quietly(self.window.bytes(), &info).ok().filter(|header| header.is_of(&info));
+        let place = header
+            .and_then(|header| self.numbering.place(&header, &info, self.position))
+            .filter(|&place| place != self.position);
+        let (Some(place), false) = (place, self.ended || self.numbering == Numbering::Unknown) else {
+            return Ok(None);
+        };
+        // A header alone may be there by chance.
+        if self.window.decode(&mut self.decoder, &mut self.planes)?.is_err() {
+            return Ok(None);
+        }
+        let first_sample = self.position;
+        let offset = self.window.position();
+        let text = format!("the frame behind sample {first_sample} of the stream is numbered for sample {place}");
+        let error = Error::malformed(text).at_offset(offset);
+        self.md5 = None;
+        self.note(&error, offset);
+        self.position = place;
+        Ok(Some(Damage { offset, bytes: 0, first_sample, samples: place.checked_sub(first_sample), error }))
+    }
+
+    /// Keeps the first fault for the check.
+    fn note(&mut self, error: &Error, offset: u64) {
+        if self.check.fault.is_none() {
+            self.check.fault = Some(Error::new(error.kind(), error.message()).at_offset(offset));
         }
     }
 
@@ -273,49 +297,15 @@ impl<'a> StreamDecoder<'a> {
         check.min_frame_bytes = if check.frames == 0 { bytes } else { check.min_frame_bytes.min(bytes) };
         check.max_frame_bytes = check.max_frame_bytes.max(bytes);
         check.max_block_size = check.max_block_size.max(header.block_size);
-        match (self.numbering, header.number) {
-            (Numbering::Unknown, FrameNumber::Frame(number)) => self.numbering = Numbering::Frames(number),
-            (Numbering::Unknown, FrameNumber::Sample(number)) => self.numbering = Numbering::Samples(number),
-            // Flake before the format was final counted samples where frames are counted now.
-            (Numbering::Frames(0), FrameNumber::Frame(number))
-                if check.frames == 1 && number == self.position && number > 1 =>
-            {
-                self.numbering = Numbering::Samples(0);
-            }
-            (Numbering::Frames(first), FrameNumber::Frame(number)) => {
-                check.numbers_ascend &= number.wrapping_sub(first) == check.frames;
-            }
-            (Numbering::Samples(first), FrameNumber::Sample(number) | FrameNumber::Frame(number)) => {
-                check.numbers_ascend &= number.wrapping_sub(first) == self.position;
-            }
-            (Numbering::Frames(_), FrameNumber::Sample(_)) => check.numbers_ascend = false,
-        }
-        if check.frames == 0 {
-            self.block_size = header.block_size;
-        }
+        let info = &self.metadata.stream_info;
+        let place = self.numbering.place(header, info, self.position);
+        check.numbers_ascend &= self.numbering == Numbering::Unknown || place == Some(self.position);
+        self.numbering.learn(header, info, self.position);
         check.frames += 1;
         check.samples += u64::from(header.block_size);
         self.position += u64::from(header.block_size);
         if let Some(md5) = &mut self.md5 {
             md5.update_planes(&self.planes, header.bits_per_sample);
-        }
-    }
-
-    /// Where a frame behind damage belongs, by its number.
-    fn place(&self, header: &FrameHeader) -> Option<u64> {
-        let info = &self.metadata.stream_info;
-        match (self.numbering, header.number) {
-            (Numbering::Samples(first), FrameNumber::Sample(n) | FrameNumber::Frame(n)) => n.checked_sub(first),
-            (_, FrameNumber::Sample(n)) => Some(n),
-            (numbering, FrameNumber::Frame(n)) => {
-                let first = if let Numbering::Frames(first) = numbering { first } else { 0 };
-                let block_size = match self.block_size {
-                    0 if info.min_block_size == info.max_block_size => u32::from(info.max_block_size),
-                    0 => header.block_size,
-                    known => known,
-                };
-                n.checked_sub(first)?.checked_mul(u64::from(block_size))
-            }
         }
     }
 
@@ -334,14 +324,12 @@ impl<'a> StreamDecoder<'a> {
             }
         }
         let next = match found {
-            Some(header) => self.place(&header),
+            Some(header) => self.numbering.place(&header, &info, first_sample),
             None => Some(info.total_samples).filter(|&total| total > 0),
         };
         let samples = next.and_then(|next| next.checked_sub(first_sample));
         self.position = first_sample.saturating_add(samples.unwrap_or(0));
-        if self.check.fault.is_none() {
-            self.check.fault = Some(Error::new(error.kind(), error.message()).at_offset(offset));
-        }
+        self.note(&error, offset);
         Ok(Damage { offset, bytes: self.window.position() - offset, first_sample, samples, error })
     }
 

@@ -112,7 +112,7 @@ impl FrameDecoder {
         }
         let shifted: Vec<i32>;
         let expected = if header.wasted > 0 {
-            if survey.union & ((1 << header.wasted) - 1) != 0 {
+            if survey.union.trailing_zeros() < header.wasted {
                 return None;
             }
             shifted = expected.iter().map(|sample| sample >> header.wasted).collect();

@@ -112,7 +112,7 @@ impl Analyzer {
         let capacity = 2 * layout.plot_width;
         let sink = match false_color {
             true => Sink::Indices(Indices::new(streams * bins, rows, rate / final_hop as f64, capacity)),
-            false => Sink::Columns(Columns::new(rows, first_hop, final_hop, capacity)),
+            false => Sink::Columns(Columns::new(streams, layout.bands, first_hop, final_hop, capacity)),
         };
         Ok(Analyzer {
             sample_rate,

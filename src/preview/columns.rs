@@ -8,21 +8,25 @@
 //! The statistics of a band within a column, each a power:
 //! - the mean, which shows what is always there;
 //! - the maximum, which shows clicks and drum beats, however short;
-//! - the sustained maximum: the greatest power that three frames in a row, half a window apart, all reach. Calls
-//!   and notes do; clicks touch two frames at most, so that a column full of them does not hide a call.
+//! - the sustained maximum: the greatest power of a frame whose neighbours, half a window earlier and later, are as strong in
+//!   the same band or in one close by. Calls and notes are, rising and falling ones too. A click touches two frames at most,
+//!   so that a column full of clicks does not hide a call.
 
 use std::collections::VecDeque;
 
 use super::arith::decibels;
 
 /// How much of the picture each statistic makes up, as shares of the decibels, in columns of many frames.
-const SUSTAINED_SHARE: f32 = 0.5;
+const SUSTAINED_SHARE: f32 = 0.4;
 /// Of what is left, the share of the maximum; the rest is the mean.
-const MAXIMUM_SHARE: f32 = 0.5;
+const MAXIMUM_SHARE: f32 = 2.0 / 3.0;
 /// A sustained maximum counts as at most this far below the maximum, so that a lone click in digital silence shows.
 const SUSTAINED_DEPTH_DB: f32 = 48.0;
 /// Columns of more half windows than this show the sustained maximum at its full share; of two or less, not at all.
 const MANY_FRAMES: f64 = 8.0;
+
+/// How many bands a call may rise or fall within half a window and still count as sustained.
+const GLIDE: usize = 2;
 
 /// Statistics of closed columns, as the upper 16 bits of the `f32` (within 0.02 dB; greater means greater).
 #[derive(Debug, Clone, Default)]
@@ -32,10 +36,19 @@ struct Statistics {
     sustained: Vec<u16>,
 }
 
+/// A frame's row, and the greatest value within [`GLIDE`] bands of each.
+#[derive(Debug, Clone, Default)]
+struct Frame {
+    row: Vec<f32>,
+    nearby: Vec<f32>,
+}
+
 /// Collects frames into columns.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
     row_len: usize,
+    /// Bands per stream; several streams may make up a row.
+    bands: usize,
     capacity: usize,
     /// Distance of the frames that are due now, and the one at which it stays.
     hop: usize,
@@ -48,19 +61,21 @@ pub(crate) struct Columns {
     sum: Vec<f32>,
     maximum: Vec<f32>,
     sustained: Vec<f32>,
-    /// Rows of the last window length, newest last.
-    history: VecDeque<Vec<f32>>,
+    /// Frames of the last window length, newest last.
+    history: VecDeque<Frame>,
     count: usize,
     closed: Statistics,
 }
 
 impl Columns {
-    /// Columns of rows of `row_len` values, from frames `hop` apart at first and `final_hop` in the end.
+    /// Columns of rows of `streams × bands` values, from frames `hop` apart at first and `final_hop` in the end.
     ///
     /// `capacity` must be a multiple of 4, `final_hop` a power of two times `hop`.
-    pub fn new(row_len: usize, hop: usize, final_hop: usize, capacity: usize) -> Columns {
+    pub fn new(streams: usize, bands: usize, hop: usize, final_hop: usize, capacity: usize) -> Columns {
+        let row_len = streams * bands;
         Columns {
             row_len,
+            bands: bands.max(1),
             capacity,
             hop,
             final_hop,
@@ -92,7 +107,7 @@ impl Columns {
 
     /// After the last frame: it also stands for those that are missing before sample `end`.
     pub fn fill_up(&mut self, end: u64) {
-        if let Some(last) = self.history.back().cloned() {
+        if let Some(last) = self.history.back().map(|frame| frame.row.clone()) {
             while self.next_centre < end {
                 self.add(&last);
             }
@@ -104,29 +119,28 @@ impl Columns {
         let lag = self.final_hop / self.hop;
         for ((sum, maximum), value) in self.sum.iter_mut().zip(&mut self.maximum).zip(row) {
             *sum += value;
-            *maximum = if *value > *maximum { *value } else { *maximum };
+            *maximum = greater(*value, *maximum);
         }
-        if let [Some(one), Some(two)] = [lag, 2 * lag].map(|back| self.history.len().checked_sub(back)) {
-            let rows = row.iter().zip(&self.history[one]).zip(&self.history[two]);
-            for (sustained, ((a, b), c)) in self.sustained.iter_mut().zip(rows) {
-                let least = if a < b { a } else { b };
-                let least = if c < least { c } else { least };
-                *sustained = if least > sustained { *least } else { *sustained };
+        // The oldest frame's memory serves for the newest.
+        let mut newest = if self.history.len() > 2 * lag { self.history.pop_front() } else { None }.unwrap_or_default();
+        newest.row.clear();
+        newest.row.extend_from_slice(row);
+        newest.nearby.resize(row.len(), 0.0);
+        for (row, nearby) in row.chunks(self.bands).zip(newest.nearby.chunks_mut(self.bands)) {
+            widen(row, nearby);
+        }
+        self.history.push_back(newest);
+        if let Some(first) = self.history.len().checked_sub(2 * lag + 1) {
+            let (before, after) = (&self.history[first].nearby, &self.history[first + 2 * lag].nearby);
+            let rows = self.history[first + lag].row.iter().zip(before).zip(after);
+            for (sustained, ((value, before), after)) in self.sustained.iter_mut().zip(rows) {
+                *sustained = greater(*sustained, lesser(*value, lesser(*before, *after)));
             }
         }
-        self.remember(row, 2 * lag);
         self.frames += 1;
         if self.frames == self.frames_per_column {
             self.close();
         }
-    }
-
-    /// Keeps the last `keep` rows, reusing the memory of the one that falls out.
-    fn remember(&mut self, row: &[f32], keep: usize) {
-        let mut newest = if self.history.len() >= keep { self.history.pop_front() } else { None }.unwrap_or_default();
-        newest.clear();
-        newest.extend_from_slice(row);
-        self.history.push_back(newest);
     }
 
     fn close(&mut self) {
@@ -202,6 +216,24 @@ impl Columns {
     }
 }
 
+/// The greatest value within [`GLIDE`] places of each.
+fn widen(values: &[f32], out: &mut [f32]) {
+    out.copy_from_slice(values);
+    for distance in 1..=GLIDE.min(values.len().saturating_sub(1)) {
+        let inner = values.len() - distance;
+        out[..inner].iter_mut().zip(&values[distance..]).for_each(|(a, b)| *a = greater(*b, *a));
+        out[distance..].iter_mut().zip(values).for_each(|(a, b)| *a = greater(*b, *a));
+    }
+}
+
+fn greater(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+fn lesser(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
 /// The level in dB of every packed power.
 fn packed_levels() -> Vec<f32> {
     (0..1 << 15).map(|packed| decibels(unpack(packed).into()) as f32).collect()
@@ -250,7 +282,7 @@ mod tests {
     use super::*;
 
     fn collect(frames: impl Iterator<Item = f32>, capacity: usize, width: usize) -> Vec<f32> {
-        let mut columns = Columns::new(1, 4, 4, capacity);
+        let mut columns = Columns::new(1, 1, 4, 4, capacity);
         frames.enumerate().for_each(|(t, value)| columns.push(&[value], 4 * t as u64));
         columns.finish(width)
     }
@@ -291,8 +323,25 @@ mod tests {
     }
 
     #[test]
+    fn a_gliding_tone_is_sustained_and_a_click_is_not() {
+        let highest = |power: fn(usize, usize) -> f32| {
+            let mut columns = Columns::new(2, 16, 4, 4, 64);
+            for t in 0..32 {
+                let row: Vec<f32> = (0..32).map(|band| power(t, band)).collect();
+                columns.push(&row, 4 * t as u64);
+            }
+            unpack(columns.closed.sustained.into_iter().max().unwrap_or_default())
+        };
+        // A tone that climbs two bands a frame for five frames; a click in all bands of two frames; the same tone when it
+        // leaves its stream for the next one.
+        assert_eq!(highest(|t, band| if (10..15).contains(&t) && band == 2 * (t - 10) { 1.0 } else { 0.0 }), 1.0);
+        assert_eq!(highest(|t, _| if (10..12).contains(&t) { 1.0 } else { 0.0 }), 0.0);
+        assert_eq!(highest(|t, band| if (10..13).contains(&t) && band == 13 + 2 * (t - 10) { 1.0 } else { 0.0 }), 0.0);
+    }
+
+    #[test]
     fn frames_that_grow_apart_keep_their_history() {
-        let mut columns = Columns::new(1, 1, 4, 16);
+        let mut columns = Columns::new(1, 1, 1, 4, 16);
         let mut centre = 0;
         while centre < 4096 {
             let hop = columns.hop();

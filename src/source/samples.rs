@@ -25,7 +25,11 @@ pub enum SampleFormat {
     S24Le,
     /// Signed 24-bit in 3 bytes, big-endian.
     S24Be,
-    /// Signed 32-bit, little-endian; 24-in-32 too.
+    /// Signed 24-bit in the low bytes of 4, little-endian; the high byte repeats the sign, or is 0.
+    S24In32Le,
+    /// Signed 24-bit in the low bytes of 4, big-endian.
+    S24In32Be,
+    /// Signed 32-bit, little-endian; 24-bit in the high bytes of 4 too.
     S32Le,
     /// Signed 32-bit, big-endian.
     S32Be,
@@ -45,13 +49,15 @@ pub enum SampleFormat {
 
 impl SampleFormat {
     /// Every format, in the order of declaration.
-    pub const ALL: [SampleFormat; 14] = [
+    pub const ALL: [SampleFormat; 16] = [
         SampleFormat::U8,
         SampleFormat::S8,
         SampleFormat::S16Le,
         SampleFormat::S16Be,
         SampleFormat::S24Le,
         SampleFormat::S24Be,
+        SampleFormat::S24In32Le,
+        SampleFormat::S24In32Be,
         SampleFormat::S32Le,
         SampleFormat::S32Be,
         SampleFormat::S64Le,
@@ -62,7 +68,7 @@ impl SampleFormat {
         SampleFormat::F64Be,
     ];
 
-    /// The word for manifests and reports: `u8`, `s16le`, `f64be`….
+    /// The word for manifests and reports: `u8`, `s16le`, `s24in32le`, `f64be`….
     pub fn name(self) -> &'static str {
         match self {
             SampleFormat::U8 => "u8",
@@ -71,6 +77,8 @@ impl SampleFormat {
             SampleFormat::S16Be => "s16be",
             SampleFormat::S24Le => "s24le",
             SampleFormat::S24Be => "s24be",
+            SampleFormat::S24In32Le => "s24in32le",
+            SampleFormat::S24In32Be => "s24in32be",
             SampleFormat::S32Le => "s32le",
             SampleFormat::S32Be => "s32be",
             SampleFormat::S64Le => "s64le",
@@ -93,6 +101,7 @@ impl SampleFormat {
             SampleFormat::U8 | SampleFormat::S8 => 1,
             SampleFormat::S16Le | SampleFormat::S16Be => 2,
             SampleFormat::S24Le | SampleFormat::S24Be => 3,
+            SampleFormat::S24In32Le | SampleFormat::S24In32Be => 4,
             SampleFormat::S32Le | SampleFormat::S32Be | SampleFormat::F32Le | SampleFormat::F32Be => 4,
             SampleFormat::S64Le | SampleFormat::S64Be | SampleFormat::F64Le | SampleFormat::F64Be => 8,
         }
@@ -197,6 +206,8 @@ sample!(S24Be, 3, |b| i32::from_be_bytes([b[0], b[1], b[2], 0]) >> 8, |v| {
     let b = v.to_be_bytes();
     [b[1], b[2], b[3]]
 });
+sample!(S24In32Le, 4, |b| i32::from_le_bytes(b) << 8 >> 8, |v| v.to_le_bytes());
+sample!(S24In32Be, 4, |b| i32::from_be_bytes(b) << 8 >> 8, |v| v.to_be_bytes());
 sample!(S32Le, 4, |b| i32::from_le_bytes(b) >> 8, |v| (v << 8).to_le_bytes());
 sample!(S32Be, 4, |b| i32::from_be_bytes(b) >> 8, |v| (v << 8).to_be_bytes());
 sample!(S64Le, 8, |b| (i64::from_le_bytes(b) >> 40) as i32, |v| (i64::from(v) << 40).to_le_bytes());
@@ -222,6 +233,8 @@ macro_rules! for_format {
             SampleFormat::S16Be => $function::<S16Be, 2, _>($($argument),*),
             SampleFormat::S24Le => $function::<S24Le, 3, _>($($argument),*),
             SampleFormat::S24Be => $function::<S24Be, 3, _>($($argument),*),
+            SampleFormat::S24In32Le => $function::<S24In32Le, 4, _>($($argument),*),
+            SampleFormat::S24In32Be => $function::<S24In32Be, 4, _>($($argument),*),
             SampleFormat::S32Le => $function::<S32Le, 4, _>($($argument),*),
             SampleFormat::S32Be => $function::<S32Be, 4, _>($($argument),*),
             SampleFormat::S64Le => $function::<S64Le, 8, _>($($argument),*),

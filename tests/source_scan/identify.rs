@@ -32,7 +32,7 @@ fn no_audio(kind: Kind) -> String {
 /// MPEG-1 layer III, 128 kbit/s, 44.1 kHz, without padding: 417 bytes.
 fn mp3_frame() -> Vec<u8> {
     let mut frame = vec![0xFF, 0xFB, 0x90, 0x64];
-    frame.resize(417, 0x55);
+    frame.extend((0..413).map(|i| (i * 7) as u8 & 0x7F));
     frame
 }
 
@@ -252,6 +252,10 @@ fn what_is_no_audio_is_said_in_plain_words() {
         (b"Gr\xF6\xDFe und L\xE4nge, in Latin-1\r\n".to_vec(), "text"),
         (b"\xFF\xFEH\0e\0l\0l\0o\0".to_vec(), "text"),
         (b"MAC addresses are listed below.\n".to_vec(), "text"),
+        (b"caffeine, decaf and dns.example.org\n".to_vec(), "text"),
+        (b"the wide moor\n".to_vec(), "text"),
+        (b"OggS is how such a file begins\n".to_vec(), "text"),
+        (pad(b"caffeine"), "unknown content"),
         (b"TWINS, recorded in 1998\n".to_vec(), "text"),
         (pad(b"\xFF\xD8\xFF\xE0\0\x10JFIF"), "a JPEG picture"),
         (pad(b"\x89PNG\r\n\x1A\n"), "a PNG picture"),

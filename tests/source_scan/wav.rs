@@ -195,6 +195,27 @@ fn widths_follow_block_size_bits_and_byte_rate() {
     assert_eq!(of(3, 1, 2000, 2, 16), None);
 }
 
+#[test]
+fn of_24_bits_in_32_the_content_tells_which_bytes_they_are_in() {
+    let of = |big: bool, sample: &dyn Fn(i32) -> i32| {
+        let samples: Vec<u8> = (0..30_000)
+            .map(|i| sample((f64::from(i) * 0.01).sin().mul_add(4_000_000.0, f64::from(i % 7)) as i32))
+            .flat_map(|v| if big { v.to_be_bytes() } else { v.to_le_bytes() })
+            .collect();
+        let file = File::riff(if big { b"RIFX" } else { b"RIFF" }).fmt_fields(16, 1, 2, 1000, 8000, 8, 24);
+        file.chunk(b"data", &samples).closed().scan().sample_format
+    };
+    // In the low bytes, with the sign above or with 0, as ALSA writes them.
+    assert_eq!(of(false, &|v| v), SampleFormat::S24In32Le);
+    assert_eq!(of(true, &|v| v), SampleFormat::S24In32Be);
+    assert_eq!(of(false, &|v| v & 0xFF_FFFF), SampleFormat::S24In32Le);
+    // In the high bytes, clean, with dirt below, and so quiet that the highest byte is all sign.
+    assert_eq!(of(false, &|v| v << 8), SampleFormat::S32Le);
+    assert_eq!(of(false, &|v| (v << 8) | 0x5A), SampleFormat::S32Le);
+    assert_eq!(of(false, &|v| v >> 8 << 8), SampleFormat::S32Le);
+    assert_eq!(of(false, &|_| 0), SampleFormat::S32Le);
+}
+
 fn extensible(big: bool, bits: u16, valid: u16, mask: u32, guid: &[u8; 16]) -> File {
     let align = 2 * bits / 8;
     File::riff(if big { b"RIFX" } else { b"RIFF" })

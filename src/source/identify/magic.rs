@@ -101,12 +101,12 @@ const OTHER: &[Entry] = &[
     (0, b"BM", "a BMP picture"),
 ];
 
-/// The name of an audio format, by the file's first 512 bytes.
+/// The name of an audio format, by the first bytes of its file.
 pub(super) fn audio(head: &[u8]) -> Option<&'static str> {
     find(AUDIO, head).or_else(|| ac3(head))
 }
 
-/// What a file is that is no audio, by its first 512 bytes.
+/// What a file is that is no audio, by its first bytes.
 pub(super) fn other(head: &[u8]) -> Option<&'static str> {
     let name = find(OTHER, head)?;
     // Two letters prove little: a BMP says its length and reserves four zero bytes, a program has its header.

@@ -23,7 +23,7 @@ use crate::positioned::ReadAt;
 /// Tags at the front of a file that are skipped before giving up.
 const MAX_TAGS: usize = 8;
 
-/// Bytes by which text and zeros are recognised.
+/// Bytes at the start by which formats, text and zeros are recognised.
 const SAMPLE: usize = 4096;
 
 /// Looks at a file and says what it is.
@@ -90,7 +90,11 @@ fn is_macbinary(head: &[u8]) -> bool {
 
 /// Identifies what begins at the input's first byte. `tagged` says that an ID3 or APE tag stood before it.
 fn classify(input: &Input, tagged: bool) -> Result<Kind> {
-    let head = input.up_to(0, 512)?;
+    let head = input.up_to(0, SAMPLE)?;
+    // Four letters may begin a sentence, too: what reads as text is none of the formats below, whose headers do not.
+    if is_text(&head) {
+        return Ok(Kind::NotAudio("text".into()));
+    }
     if wav::begins(&head) {
         return wav::scan(input);
     }
@@ -109,15 +113,13 @@ fn classify(input: &Input, tagged: bool) -> Result<Kind> {
     if head.starts_with(b"fLaC") {
         return Ok(Kind::Flac { offset: 0 });
     }
-    if head.starts_with(b"OggS") {
+    if head.starts_with(b"OggS\0") {
         return ogg::look(input);
     }
     if mp4::begins(&head) {
         return mp4::look(input);
     }
-    // Four letters may begin a sentence, too.
-    let text = is_text(&input.up_to(0, SAMPLE)?);
-    if let Some(name) = magic::audio(&head).filter(|_| !text) {
+    if let Some(name) = magic::audio(&head) {
         return Ok(Kind::UnknownAudio(name.into()));
     }
     if let Some(name) = magic::other(&head) {
@@ -126,7 +128,7 @@ fn classify(input: &Input, tagged: bool) -> Result<Kind> {
     if let Some((container, coding)) = mpeg::look(input, tagged)? {
         return Ok(coded(container, coding));
     }
-    Ok(Kind::NotAudio(if text { "text".into() } else { describe(input, &head)? }))
+    Ok(Kind::NotAudio(describe(&head)))
 }
 
 fn coded(container: Container, coding: Coding) -> Kind {
@@ -134,15 +136,15 @@ fn coded(container: Container, coding: Coding) -> Kind {
 }
 
 /// Words for content without any magic.
-fn describe(input: &Input, head: &[u8]) -> Result<String> {
+fn describe(head: &[u8]) -> String {
     if let Some(b"RIFF" | b"RIFX" | b"RF64" | b"BW64" | b"FORM") = head.first_chunk::<4>() {
-        return Ok(match head.get(8..12) {
-            Some(form) => format!("a RIFF or IFF file of type '{}'", String::from_utf8_lossy(form)),
+        return match head.get(8..12) {
+            Some(form) => format!("a RIFF or IFF file of type '{}'", form.escape_ascii()),
             None => "a RIFF or IFF file that ends within its header".into(),
-        });
+        };
     }
-    let zeros = input.up_to(0, SAMPLE)?.iter().all(|b| *b == 0);
-    Ok(if zeros { "nothing but zero bytes at its start" } else { "unknown content" }.into())
+    let zeros = head.iter().all(|b| *b == 0);
+    if zeros { "nothing but zero bytes at its start" } else { "unknown content" }.into()
 }
 
 /// Whether bytes look like text: UTF-8 (perhaps cut off in a character) or Latin-1 without control characters, or

@@ -40,6 +40,30 @@ impl<'a> BitWriter<'a> {
         self.count = count & 7;
     }
 
+    /// Appends fields (value and width, at most [`MAX_FIELD`] bits, no bits beyond the width set), `bytes` in all at most.
+    #[inline(always)]
+    pub(super) fn put_all(&mut self, fields: impl Iterator<Item = (u64, u32)>, bytes: usize) {
+        if self.out.len() < self.at + bytes + 8 {
+            self.out.resize(self.at + bytes + 8, 0);
+        }
+        // What changes with each field stays in registers.
+        let space = &mut self.out[self.at..];
+        let (mut at, mut pending, mut count) = (0, self.pending, self.count);
+        for (value, width) in fields {
+            pending |= value << count;
+            count += width;
+            if let Some(word) = space.get_mut(at..).and_then(|space| space.first_chunk_mut::<8>()) {
+                *word = pending.to_le_bytes();
+            }
+            at += (count / 8) as usize;
+            pending = pending.checked_shr(count & !7).unwrap_or(0);
+            count &= 7;
+        }
+        self.at += at;
+        self.pending = pending;
+        self.count = count;
+    }
+
     #[cold]
     fn grow(&mut self, pending: u64) {
         self.out.truncate(self.at);
@@ -86,6 +110,29 @@ impl<'a> BitReader<'a> {
         }
         let unused = 64 - width;
         (self.take(width) << unused).cast_signed() >> unused
+    }
+
+    /// Reads fields of these widths (at most [`MAX_FIELD`] bits each), `bits` in all, and hands each to `take`; or reads
+    /// nothing and says so, if the end is near.
+    #[inline(always)]
+    pub(super) fn take_all(
+        &mut self,
+        widths: impl Iterator<Item = u32>,
+        bits: usize,
+        mut take: impl FnMut(usize, u64),
+    ) -> bool {
+        let mut position = self.position;
+        if self.bytes.len() < (position + bits) / 8 + 8 {
+            return false;
+        }
+        for (i, width) in widths.enumerate() {
+            let bytes = self.bytes.get(position / 8..).and_then(|rest| rest.first_chunk::<8>());
+            let word = bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            take(i, word >> (position % 8) & low_bits(width));
+            position += width as usize;
+        }
+        self.position = position;
+        true
     }
 
     #[cold]

@@ -11,6 +11,7 @@
 use super::bits::{BitReader, BitWriter, put_varint, take_array, take_byte, take_varint};
 use super::census::Census;
 use super::exceptions::{self, Exceptions};
+use super::lanes::{LANES, Lanes};
 use super::number::{Float, nearest, pow2};
 use crate::error::{Error, Result};
 
@@ -135,7 +136,7 @@ pub(super) fn magnitude_class(q: i32) -> u32 {
 
 /// The number `r · scale` steps above step `q`, where `scale` is 2^−k.
 #[inline(always)]
-fn number<F: Float>(q: i32, r: i64, k: u32, scale: f64) -> F {
+pub(super) fn number<F: Float>(q: i32, r: i64, k: u32, scale: f64) -> F {
     let sum = (i64::from(q) << k) + r;
     F::from_steps(sum as f64 * scale)
 }
@@ -155,8 +156,51 @@ fn from_fields<F: Float>(sign: u64, exponent: u32, mantissa: u64) -> F {
     F::from_word(sign << (F::MANTISSA + F::EXPONENT) | exponent << F::MANTISSA | mantissa)
 }
 
+/// A float that may have a fast way for groups of ordinary samples.
+pub(super) trait Grouped: Float {
+    /// Writes the fields of a whole group, or nothing.
+    fn encode_group(_: &mut Lanes, _: &[Self], _: &[i32], _: &Parameters, _: &mut BitWriter) -> bool {
+        false
+    }
+
+    /// Reads the fields of a whole group, or nothing.
+    fn decode_group(_: &mut Lanes, _: &mut BitReader, _: &[i32], _: &Parameters, _: &mut [Self]) -> bool {
+        false
+    }
+}
+
+impl Grouped for f32 {
+    fn encode_group(
+        lanes: &mut Lanes,
+        values: &[f32],
+        plane: &[i32],
+        parameters: &Parameters,
+        writer: &mut BitWriter,
+    ) -> bool {
+        match (values.as_array(), plane.as_array()) {
+            (Some(values), Some(plane)) => lanes.encode(values, plane, parameters, writer),
+            _ => false,
+        }
+    }
+
+    fn decode_group(
+        lanes: &mut Lanes,
+        reader: &mut BitReader,
+        plane: &[i32],
+        parameters: &Parameters,
+        values: &mut [f32],
+    ) -> bool {
+        match (plane.as_array(), values.as_mut_array()) {
+            (Some(plane), Some(values)) => lanes.decode(reader, plane, parameters, values),
+            _ => false,
+        }
+    }
+}
+
+impl Grouped for f64 {}
+
 /// Appends what `values` have beyond their steps in `plane`.
-pub(super) fn encode<F: Float>(values: &[F], plane: &[i32], out: &mut Vec<u8>) {
+pub(super) fn encode<F: Grouped>(values: &[F], plane: &[i32], out: &mut Vec<u8>) {
     let parameters = Census::of(values, plane).choose::<F>();
     parameters.write(out);
     let widths = parameters.widths();
@@ -164,17 +208,23 @@ pub(super) fn encode<F: Float>(values: &[F], plane: &[i32], out: &mut Vec<u8>) {
     let mut exceptions = Exceptions::default();
     let mut fields = Vec::new();
     let mut writer = BitWriter::new(&mut fields, values.len() * F::BYTES);
-    for (i, (&value, &q)) in values.iter().zip(plane).enumerate() {
-        let fits = if q == 0 {
-            encode_zero(value, &parameters, &mut writer)
-        } else if parameters.is_edge(q) {
-            encode_edge(value, q, &parameters, &mut writer)
-        } else {
-            let class = magnitude_class(q) as usize % 32;
-            encode_field(value, q, widths[class], scales[class], &mut writer)
-        };
-        if !fits {
-            exceptions.push(i, value);
+    let mut lanes = Lanes::new();
+    for (group, (values, plane)) in values.chunks(LANES).zip(plane.chunks(LANES)).enumerate() {
+        if F::encode_group(&mut lanes, values, plane, &parameters, &mut writer) {
+            continue;
+        }
+        for (i, (&value, &q)) in values.iter().zip(plane).enumerate() {
+            let fits = if q == 0 {
+                encode_zero(value, &parameters, &mut writer)
+            } else if parameters.is_edge(q) {
+                encode_edge(value, q, &parameters, &mut writer)
+            } else {
+                let class = magnitude_class(q) as usize % 32;
+                encode_field(value, q, widths[class], scales[class], &mut writer)
+            };
+            if !fits {
+                exceptions.push(group * LANES + i, value);
+            }
         }
     }
     writer.finish();
@@ -186,7 +236,7 @@ pub(super) fn encode<F: Float>(values: &[F], plane: &[i32], out: &mut Vec<u8>) {
 /// Writes the field of `k` bits for a sample of step `q`, and says whether that gives back its value (which for zeros
 /// leaves open the sign). `scale` is 2^k.
 #[inline(always)]
-fn encode_field<F: Float>(value: F, q: i32, k: u32, scale: f64, writer: &mut BitWriter) -> bool {
+pub(super) fn encode_field<F: Float>(value: F, q: i32, k: u32, scale: f64, writer: &mut BitWriter) -> bool {
     // All of this is exact: the step is near the value, and the scale a power of two.
     let scaled = (value.steps() - f64::from(q)) * scale;
     let (r, integer) = if F::MANTISSA > 24 { (scaled as i64, scaled as i64 as f64) } else { nearest(scaled) };
@@ -233,21 +283,27 @@ fn encode_edge<F: Float>(value: F, q: i32, parameters: &Parameters, writer: &mut
 }
 
 /// Reads what [`encode`] wrote, from the front of `bytes`, and fills `values`.
-pub(super) fn decode<F: Float>(bytes: &mut &[u8], plane: &[i32], values: &mut [F]) -> Result<()> {
+pub(super) fn decode<F: Grouped>(bytes: &mut &[u8], plane: &[i32], values: &mut [F]) -> Result<()> {
     let parameters = Parameters::read::<F>(bytes)?;
     let count = take_varint(bytes)?;
     let widths = parameters.widths();
     let scales = widths.map(|k| pow2(-(k as i32)));
     let mut reader = BitReader::new(bytes);
-    for (value, &q) in values.iter_mut().zip(plane) {
-        *value = if q == 0 {
-            decode_zero(&parameters, &mut reader)
-        } else if parameters.is_edge(q) {
-            decode_edge(q, &parameters, &mut reader)
-        } else {
-            let class = magnitude_class(q) as usize % 32;
-            number(q, reader.take_signed(widths[class]), widths[class], scales[class])
-        };
+    let mut lanes = Lanes::new();
+    for (values, plane) in values.chunks_mut(LANES).zip(plane.chunks(LANES)) {
+        if F::decode_group(&mut lanes, &mut reader, plane, &parameters, values) {
+            continue;
+        }
+        for (value, &q) in values.iter_mut().zip(plane) {
+            *value = if q == 0 {
+                decode_zero(&parameters, &mut reader)
+            } else if parameters.is_edge(q) {
+                decode_edge(q, &parameters, &mut reader)
+            } else {
+                let class = magnitude_class(q) as usize % 32;
+                number(q, reader.take_signed(widths[class]), widths[class], scales[class])
+            };
+        }
     }
     *bytes = reader.finish()?;
     exceptions::read(bytes, count, values)

@@ -19,6 +19,9 @@ struct Parameters {
     constant: u64,
 }
 
+/// Samples that are read together.
+const GROUP: usize = 64;
+
 /// Stands for no limit to the significant bits.
 const UNLIMITED: u32 = 255;
 
@@ -36,6 +39,11 @@ impl Parameters {
             Some(class) => self.significant.saturating_sub(class).min(self.grid),
             None => self.grid,
         }
+    }
+
+    /// The width of all fields, if it does not depend on the step: none has a class above 22.
+    fn fixed_width(&self) -> Option<u32> {
+        (self.significant >= self.grid + 22).then_some(self.grid)
     }
 
     fn of<I: Integer>(values: &[I], plane: &[i32]) -> Parameters {
@@ -65,11 +73,20 @@ pub(super) fn encode<I: Integer>(values: &[I], plane: &[i32], out: &mut Vec<u8>)
     let parameters = Parameters::of(values, plane);
     out.extend_from_slice(&[parameters.significant as u8, parameters.grid as u8]);
     put_varint(out, parameters.constant);
-    let mut writer = BitWriter::new(out, (values.len() * parameters.grid as usize).div_ceil(8));
-    for (value, &q) in values.iter().zip(plane) {
-        let k = parameters.width(q);
-        writer.put(value.to_word() >> (I::LOW - k), k);
+    match parameters.fixed_width() {
+        Some(k) => write_fields(values, plane, |_| k, parameters.grid, out),
+        None => write_fields(values, plane, |q| parameters.width(q), parameters.grid, out),
     }
+}
+
+fn write_fields<I: Integer>(values: &[I], plane: &[i32], width: impl Fn(i32) -> u32, widest: u32, out: &mut Vec<u8>) {
+    let bytes = (values.len() * widest as usize).div_ceil(8);
+    let mut writer = BitWriter::new(out, bytes);
+    let fields = values.iter().zip(plane).map(|(value, &q)| {
+        let k = width(q);
+        ((value.to_word() & ((1 << I::LOW) - 1)) >> (I::LOW - k), k)
+    });
+    writer.put_all(fields, bytes);
     writer.finish();
 }
 
@@ -81,11 +98,37 @@ pub(super) fn decode<I: Integer>(bytes: &mut &[u8], plane: &[i32], values: &mut 
         return Err(Error::malformed("a remainder record has parameters that its format does not allow"));
     }
     let parameters = Parameters { significant, grid, constant };
+    match parameters.fixed_width() {
+        Some(k) => read_fields(bytes, plane, |_| k, constant, values),
+        None => read_fields(bytes, plane, |q| parameters.width(q), constant, values),
+    }
+}
+
+fn read_fields<I: Integer>(
+    bytes: &mut &[u8],
+    plane: &[i32],
+    width: impl Fn(i32) -> u32,
+    constant: u64,
+    values: &mut [I],
+) -> Result<()> {
+    let sample = |q: i32, field: u64, k: u32| {
+        let low = field << (I::LOW - k) | constant;
+        I::from_word(I::of_step(q).to_word() | low)
+    };
     let mut reader = BitReader::new(bytes);
-    for (value, &q) in values.iter_mut().zip(plane) {
-        let k = parameters.width(q);
-        let low = reader.take(k) << (I::LOW - k) | constant;
-        *value = I::from_word(I::of_step(q).to_word() | low);
+    for (values, plane) in values.chunks_mut(GROUP).zip(plane.chunks(GROUP)) {
+        let bits = plane.iter().map(|&q| width(q)).sum::<u32>() as usize;
+        let mut fields = [0; GROUP];
+        let take = |i: usize, field| fields[i % GROUP] = field;
+        if reader.take_all(plane.iter().map(|&q| width(q)), bits, take) {
+            for ((value, &q), field) in values.iter_mut().zip(plane).zip(fields) {
+                *value = sample(q, field, width(q));
+            }
+        } else {
+            for (value, &q) in values.iter_mut().zip(plane) {
+                *value = sample(q, reader.take(width(q)), width(q));
+            }
+        }
     }
     *bytes = reader.finish()?;
     Ok(())

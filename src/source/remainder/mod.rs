@@ -7,7 +7,8 @@
 //!
 //! | part | what it does |
 //! |---|---|
-//! | `floats` with `census`, `integers` | what lies between two steps, in as few bits as the format leaves possible |
+//! | `floats` with `census` and `lanes`, `integers` | what lies between two steps, in as few bits as the format leaves possible |
+//! | `high_bytes` | what stands above 24-bit integers in 32 bits |
 //! | `scaled` | samples that are integers times a gain |
 //! | [`Plan`] | finds such gains in advance |
 //! | `exceptions` | the samples that fit nothing else |
@@ -18,12 +19,12 @@
 //! Numbers are little-endian. A *varint* has 7 bits a byte, lowest first, the top bit set in all bytes but the last.
 //! *Fields* are bits in a row, lowest first, filled with zero bits to a whole byte at their end; a signed field is a
 //! two's complement number. `q` is a sample's step in the FLAC (24 bits, −2^23 ..= 2^23 − 1), and 1.0, or full scale of
-//! an integer, is 2^23 steps. A record is empty if for every sample `q` alone says all; else it is
+//! an integer of 32 or 64 bits, is 2^23 steps. A record is empty if for every sample `q` alone says all; else it is
 //!
 //! ```text
 //! version        u8, 1
 //! for each channel of the file, in order:
-//!   kind         u8: 0 exact, 1 low bits, 2 scaled, 3 verbatim
+//!   kind         u8: 0 exact, 1 low bits (or high bytes), 2 scaled, 3 verbatim
 //!   …            as below
 //! ```
 //!
@@ -58,7 +59,14 @@
 //! With `m = q` or, below zero, `−q − 1`: `k = grid` where `m` is 0, else `min(grid, max(0, significant − ⌊log2 m⌋))`. The
 //! sample is `q · 2^L`, with the field as the highest `k` of its low bits and `constant` as the lowest.
 //!
-//! **Kind 2, scaled** (not for 64-bit integers).
+//! **Kind 1, high bytes, of 24-bit integers in the low bytes of 32.** Here a sample is `q` itself, and exact if its high byte
+//! repeats the sign.
+//! ```text
+//! same           u8: 1 if the high byte is the same in all samples, else 0
+//! high bytes     one, or one for each sample
+//! ```
+//!
+//! **Kind 2, scaled** (only binary32, binary64 and 32-bit integers).
 //! ```text
 //! spacing        f64, in steps, 2^−16 to 2^22
 //! shift          u8, 2^shift is at most the spacing, or shift is 0; the steps of this block are multiples of 2^shift
@@ -81,8 +89,10 @@ mod bits;
 mod census;
 mod exceptions;
 mod floats;
+mod high_bytes;
 mod index;
 mod integers;
+mod lanes;
 mod number;
 mod plan;
 mod scaled;
@@ -93,7 +103,7 @@ pub use plan::{Plan, Steps};
 use super::samples::{SampleFormat, bytes_from_planes, planes_from_bytes};
 use crate::error::{Error, ErrorKind, Result};
 use bits::take_byte;
-use number::Number;
+use number::{Low24, Number};
 
 /// The version of the record's format.
 const VERSION: u8 = 1;
@@ -152,6 +162,16 @@ channel!(f32, floats);
 channel!(f64, floats);
 channel!(i32, integers);
 
+impl Channel for Low24 {
+    fn encode_low_bits(values: &[Low24], _: &[i32], out: &mut Vec<u8>) {
+        high_bytes::encode(values, out);
+    }
+
+    fn decode_low_bits(bytes: &mut &[u8], plane: &[i32], values: &mut [Low24]) -> Result<()> {
+        high_bytes::decode(bytes, plane, values)
+    }
+}
+
 impl Channel for i64 {
     fn encode_low_bits(values: &[i64], plane: &[i32], out: &mut Vec<u8>) {
         integers::encode(values, plane, out);
@@ -179,6 +199,8 @@ pub fn encode_block(plan: &Plan, bytes: &[u8], planes: &mut [Vec<i32>], out: &mu
         SampleFormat::F32Be => encode_as::<f32>(plan, bytes, true, planes, out),
         SampleFormat::F64Le => encode_as::<f64>(plan, bytes, false, planes, out),
         SampleFormat::F64Be => encode_as::<f64>(plan, bytes, true, planes, out),
+        SampleFormat::S24In32Le => encode_as::<Low24>(plan, bytes, false, planes, out),
+        SampleFormat::S24In32Be => encode_as::<Low24>(plan, bytes, true, planes, out),
         SampleFormat::S32Le => encode_as::<i32>(plan, bytes, false, planes, out),
         SampleFormat::S32Be => encode_as::<i32>(plan, bytes, true, planes, out),
         SampleFormat::S64Le => encode_as::<i64>(plan, bytes, false, planes, out),
@@ -209,6 +231,8 @@ pub fn decode_block<P: AsRef<[i32]>>(
         SampleFormat::F32Be => decode_as::<f32, P>(planes, record, true, bytes),
         SampleFormat::F64Le => decode_as::<f64, P>(planes, record, false, bytes),
         SampleFormat::F64Be => decode_as::<f64, P>(planes, record, true, bytes),
+        SampleFormat::S24In32Le => decode_as::<Low24, P>(planes, record, false, bytes),
+        SampleFormat::S24In32Be => decode_as::<Low24, P>(planes, record, true, bytes),
         SampleFormat::S32Le => decode_as::<i32, P>(planes, record, false, bytes),
         SampleFormat::S32Be => decode_as::<i32, P>(planes, record, true, bytes),
         SampleFormat::S64Le => decode_as::<i64, P>(planes, record, false, bytes),

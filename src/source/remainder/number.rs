@@ -12,7 +12,7 @@ const UNIT: f64 = 8_388_608.0;
 const UNITS_PER_STEP: f64 = 256.0;
 
 /// A sample that may hold more than a 24-bit step.
-pub(super) trait Number: Copy + PartialEq {
+pub(super) trait Number: Copy + Default + PartialEq {
     /// Bytes of one sample.
     const BYTES: usize;
 
@@ -56,8 +56,8 @@ pub(super) trait Scaled: Number {
 
     /// The value in steps; exact.
     fn in_steps(self) -> f64;
-    /// The number nearest to `factor · spacing` steps, or the zero below zero if asked for and there is one.
-    fn of_product(factor: i64, spacing: f64, minus_zero: bool) -> Self;
+    /// The number nearest to `factor · spacing` steps (`factor` is an integer), or the zero below zero if asked for and there is one.
+    fn of_product(factor: f64, spacing: f64, minus_zero: bool) -> Self;
     /// How far (in steps) a number of at most this size may lie from the value that was rounded to it.
     fn rounding(steps: f64) -> f64;
 }
@@ -66,7 +66,7 @@ pub(super) trait Scaled: Number {
 macro_rules! interleaving {
     ($type:ty) => {
         fn gather(bytes: &[u8], channels: usize, channel: usize, big_endian: bool) -> Vec<$type> {
-            let mut values = vec![0 as $type; bytes.len() / channels / size_of::<$type>()];
+            let mut values = vec![<$type>::default(); bytes.len() / channels / size_of::<$type>()];
             let (samples, _) = bytes.as_chunks();
             for (value, frame) in values.iter_mut().zip(samples.chunks_exact(channels)) {
                 if let Some(bytes) = frame.get(channel) {
@@ -139,8 +139,8 @@ macro_rules! float {
             }
 
             #[inline(always)]
-            fn of_product(factor: i64, spacing: f64, minus_zero: bool) -> $type {
-                if minus_zero && factor == 0 { -0.0 } else { <$type>::from_steps(factor as f64 * spacing) }
+            fn of_product(factor: f64, spacing: f64, minus_zero: bool) -> $type {
+                if minus_zero && factor == 0.0 { -0.0 } else { <$type>::from_steps(factor * spacing) }
             }
 
             #[inline(always)]
@@ -193,8 +193,8 @@ impl Scaled for i32 {
     }
 
     #[inline(always)]
-    fn of_product(factor: i64, spacing: f64, _: bool) -> i32 {
-        floor(factor as f64 * spacing * UNITS_PER_STEP + 0.5) as i32
+    fn of_product(factor: f64, spacing: f64, _: bool) -> i32 {
+        floor(factor * spacing * UNITS_PER_STEP + 0.5) as i32
     }
 
     #[inline(always)]
@@ -233,6 +233,54 @@ impl Integer for i64 {
     const LOW: u32 = 40;
 }
 
+/// A 24-bit integer in the low bytes of 32 bits.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(super) struct Low24(i32);
+
+impl Low24 {
+    fn from_le_bytes(bytes: [u8; 4]) -> Low24 {
+        Low24(i32::from_le_bytes(bytes))
+    }
+
+    fn from_be_bytes(bytes: [u8; 4]) -> Low24 {
+        Low24(i32::from_be_bytes(bytes))
+    }
+
+    fn to_le_bytes(self) -> [u8; 4] {
+        self.0.to_le_bytes()
+    }
+
+    fn to_be_bytes(self) -> [u8; 4] {
+        self.0.to_be_bytes()
+    }
+}
+
+impl Number for Low24 {
+    const BYTES: usize = 4;
+
+    interleaving!(Low24);
+
+    #[inline(always)]
+    fn from_word(word: u64) -> Low24 {
+        Low24(word as i32)
+    }
+
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        u64::from(self.0.cast_unsigned())
+    }
+
+    #[inline(always)]
+    fn step(self) -> i32 {
+        self.0 << 8 >> 8
+    }
+
+    #[inline(always)]
+    fn of_step(step: i32) -> Low24 {
+        Low24(step)
+    }
+}
+
 /// 2 to an integer power within the range of normal numbers (−1022 ..= 1023), exactly.
 #[inline(always)]
 pub(super) const fn pow2(exponent: i32) -> f64 {
@@ -260,7 +308,7 @@ pub(super) fn floor(x: f64) -> i64 {
 
 /// The smallest integer that is not below `x`, in the range of [`nearest`].
 #[inline(always)]
-pub(super) fn ceil(x: f64) -> i64 {
-    let (integer, float) = nearest(x);
-    integer.wrapping_add(i64::from(float < x))
+pub(super) fn ceil(x: f64) -> f64 {
+    let (_, float) = nearest(x);
+    if float < x { float + 1.0 } else { float }
 }

@@ -112,8 +112,8 @@ fn spacings<S: Scaled>(parts: &[Vec<u8>], channels: usize, big_endian: bool) -> 
 fn matches<S: Scaled>(values: &[S], spacing: f64) -> usize {
     let density = 1.0 / spacing;
     let exact = |value: &&S| {
-        let (factor, _) = nearest(value.in_steps() * density);
-        factor == 0 || S::of_product(factor, spacing, false) == **value
+        let (_, factor) = nearest(value.in_steps() * density);
+        factor == 0.0 || S::of_product(factor, spacing, false) == **value
     };
     values.iter().filter(exact).count()
 }

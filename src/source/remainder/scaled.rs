@@ -20,6 +20,9 @@ pub(super) const SPACINGS: std::ops::RangeInclusive<f64> = 1.0 / 65_536.0..=4_19
 /// The widest field for last places.
 const MAX_PLACES: u32 = 4;
 
+/// Samples that are looked at together.
+const GROUP: usize = 64;
+
 /// The flag in the header for zeros below zero.
 const MINUS_ZERO: u8 = 0x80;
 
@@ -36,30 +39,64 @@ struct Parameters {
     places: u32,
     /// The product with 0 is −0.
     minus_zero: bool,
+    /// No window can hold more than one multiple.
+    single: bool,
 }
 
 impl Parameters {
-    /// The lowest multiple in the window of step `q`, and the bits that it takes to count from there.
+    fn new<S: Scaled>(spacing: f64, shift: u32, places: u32, minus_zero: bool) -> Parameters {
+        let widest = pow2(shift as i32) + 2.0 * S::rounding(pow2(23) + pow2(shift as i32));
+        let single = widest < 0.999 * spacing;
+        Parameters { spacing, density: 1.0 / spacing, shift, places, minus_zero, single }
+    }
+
+    /// The lowest multiple in the window of step `q`, and the first one behind it.
     #[inline(always)]
-    fn window<S: Scaled>(&self, q: i32) -> (i64, u32) {
+    fn multiples<S: Scaled>(&self, q: i32) -> (f64, f64) {
         let size = pow2(self.shift as i32);
         let start = f64::from(q) + S::WINDOW_START * size;
         // Rounding may have moved a sample out of the window in which its product lies.
         let error = S::rounding(f64::from(q).abs() + size);
-        let lowest = ceil((start - error) * self.density);
-        let behind = ceil((start + size + error) * self.density);
-        let width = match behind - lowest {
-            ..=1 => 0,
-            count => 64 - (count - 1).leading_zeros(),
+        (ceil((start - error) * self.density), ceil((start + size + error) * self.density))
+    }
+
+    /// The lowest multiple in the window of step `q`, and the bits that it takes to count from there.
+    #[inline(always)]
+    fn window<S: Scaled>(&self, q: i32) -> (f64, u32) {
+        let (lowest, behind) = self.multiples::<S>(q);
+        let last = (behind - lowest) as i64 - 1;
+        (lowest, 64 - last.max(0).leading_zeros())
+    }
+}
+
+impl Parameters {
+    /// Whether the samples of these steps have no fields: each step stands for one number. In a loop without branches.
+    #[inline(always)]
+    fn are_alone<S: Scaled>(&self, plane: &[i32]) -> bool {
+        let alone = |q: &i32| {
+            let (lowest, behind) = self.multiples::<S>(*q);
+            behind - lowest <= 1.0
         };
-        (lowest, width)
+        self.places == 0 && (self.single || plane.iter().fold(true, |all, q| all & alone(q)))
+    }
+
+    /// The number that a step stands for, if it has no fields.
+    #[inline(always)]
+    fn only<S: Scaled>(&self, q: i32) -> S {
+        S::of_product(self.multiples::<S>(q).0, self.spacing, self.minus_zero)
+    }
+
+    /// Whether steps without fields give back these samples.
+    fn give_back<S: Scaled>(&self, values: &[S], plane: &[i32]) -> bool {
+        let pairs = values.iter().zip(plane);
+        pairs.fold(0, |difference, (value, &q)| difference | (value.to_word() ^ self.only::<S>(q).to_word())) == 0
     }
 }
 
 /// The multiple that lies nearest to a sample.
 #[inline(always)]
-fn factor<S: Scaled>(value: S, density: f64) -> i64 {
-    nearest(value.in_steps() * density).0
+fn factor<S: Scaled>(value: S, density: f64) -> f64 {
+    nearest(value.in_steps() * density).1
 }
 
 /// How many last places a sample lies above its product.
@@ -132,17 +169,24 @@ fn encode<S: Scaled>(values: &[S], plane: &[i32], spacing: f64, shift: u32, out:
     let mut exceptions = Exceptions::default();
     let mut fields = Vec::new();
     let mut writer = BitWriter::new(&mut fields, values.len());
-    for (i, (&value, &q)) in values.iter().zip(plane).enumerate() {
-        let n = factor(value, parameters.density);
-        let (lowest, width) = parameters.window::<S>(q);
-        let index = n.wrapping_sub(lowest);
-        let beside = places(value, S::of_product(n, spacing, parameters.minus_zero));
-        let fits = index >= 0 && index >> width == 0 && fits_in(beside, parameters.places);
-        if !fits {
-            exceptions.push(i, value);
+    for (group, (values, plane)) in values.chunks(GROUP).zip(plane.chunks(GROUP)).enumerate() {
+        if parameters.are_alone::<S>(plane) && parameters.give_back(values, plane) {
+            continue;
         }
-        writer.put(if fits { index.cast_unsigned() } else { 0 }, width);
-        writer.put(if fits { beside.cast_unsigned() } else { 0 }, parameters.places);
+        for (i, (&value, &q)) in values.iter().zip(plane).enumerate() {
+            let n = factor(value, parameters.density);
+            let (lowest, width) = parameters.window::<S>(q);
+            let index = (n - lowest) as i64;
+            let beside = places(value, S::of_product(n, spacing, parameters.minus_zero));
+            // NaN is no multiple, though its bits come through all of this unchanged.
+            let counted = index >= 0 && index >> width == 0 && lowest + index as f64 == n;
+            let fits = counted && fits_in(beside, parameters.places);
+            if !fits {
+                exceptions.push(group * GROUP + i, value);
+            }
+            writer.put(if fits { index.cast_unsigned() } else { 0 }, width);
+            writer.put(if fits { beside.cast_unsigned() } else { 0 }, parameters.places);
+        }
     }
     writer.finish();
     put_varint(out, exceptions.len() as u64);
@@ -177,7 +221,7 @@ fn choose<S: Scaled>(values: &[S], spacing: f64, shift: u32) -> Parameters {
         u64::from(width) * (values.len() / stride) as u64 + outside[width as usize] * exceptions::cost(S::BYTES)
     };
     let places = (0..=MAX_PLACES).min_by_key(|&width| cost(width)).unwrap_or(0);
-    Parameters { spacing, density: 1.0 / spacing, shift, places, minus_zero: minus_zeros > plus_zeros }
+    Parameters::new::<S>(spacing, shift, places, minus_zeros > plus_zeros)
 }
 
 /// Reads what [`encode`] wrote, from the front of `bytes`, and fills `values`.
@@ -190,15 +234,21 @@ pub(super) fn decode<S: Scaled>(bytes: &mut &[u8], plane: &[i32], values: &mut [
     {
         return Err(Error::malformed("a remainder record has parameters that its format does not allow"));
     }
-    let parameters = Parameters { spacing, density: 1.0 / spacing, shift, places, minus_zero: flags & MINUS_ZERO != 0 };
+    let parameters = Parameters::new::<S>(spacing, shift, places, flags & MINUS_ZERO != 0);
     let count = take_varint(bytes)?;
     let mut reader = BitReader::new(bytes);
-    for (value, &q) in values.iter_mut().zip(plane) {
-        let (lowest, width) = parameters.window::<S>(q);
-        let n = lowest + reader.take(width).cast_signed();
-        let product = S::of_product(n, spacing, parameters.minus_zero);
-        let beside = reader.take_signed(places);
-        *value = S::from_word(product.to_word().wrapping_add(beside.cast_unsigned()));
+    for (values, plane) in values.chunks_mut(GROUP).zip(plane.chunks(GROUP)) {
+        if parameters.are_alone::<S>(plane) {
+            values.iter_mut().zip(plane).for_each(|(value, &q)| *value = parameters.only(q));
+            continue;
+        }
+        for (value, &q) in values.iter_mut().zip(plane) {
+            let (lowest, width) = parameters.window::<S>(q);
+            let n = lowest + reader.take(width) as f64;
+            let product = S::of_product(n, spacing, parameters.minus_zero);
+            let beside = reader.take_signed(places);
+            *value = S::from_word(product.to_word().wrapping_add(beside.cast_unsigned()));
+        }
     }
     *bytes = reader.finish()?;
     exceptions::read(bytes, count, values)

@@ -86,7 +86,7 @@ pub(in crate::source) fn scan(input: &Input) -> Result<Kind> {
             (input.len, 0)
         }
     };
-    Ok(conclude(input, container, format, data, chunks, notes))
+    conclude(input, container, format, data, chunks, notes)
 }
 
 /// Where the samples in `SSND` lie.

@@ -11,7 +11,12 @@ const HEADER: u64 = 24;
 
 /// Whether these first bytes begin a file for [`scan`].
 pub(in crate::source) fn begins(head: &[u8]) -> bool {
-    matches!(head.first_chunk::<4>(), Some(b".snd" | b"dns.")) && head.len() as u64 >= HEADER
+    let encoding = match head.first_chunk::<4>() {
+        Some(b".snd") => Endian::Big.u32_in(head, 12),
+        Some(b"dns.") => Endian::Little.u32_in(head, 12),
+        _ => None,
+    };
+    head.len() as u64 >= HEADER && encoding.is_some_and(|e| e < 256)
 }
 
 /// Scans a file that [`begins`] as AU.
@@ -56,5 +61,5 @@ pub(in crate::source) fn scan(input: &Input) -> Result<Kind> {
         frames: None,
         extra: None,
     };
-    Ok(conclude(input, Container::Au, format, (start, len), chunks, notes))
+    conclude(input, Container::Au, format, (start, len), chunks, notes)
 }

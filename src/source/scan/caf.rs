@@ -25,7 +25,7 @@ struct Description {
 
 /// Whether these first 8 bytes begin a file for [`scan`].
 pub(in crate::source) fn begins(head: &[u8]) -> bool {
-    head.starts_with(b"caff") && head.len() >= 8
+    head.starts_with(b"caff\0") && head.len() >= 8
 }
 
 /// One chunk: its type, its size (`None` for −1 and other negative numbers), and where its content begins.
@@ -99,7 +99,7 @@ pub(in crate::source) fn scan(input: &Input) -> Result<Kind> {
     };
     let data = data.unwrap_or((input.len, 0));
     let format = describe(&description, frames, cookie, &mut notes);
-    Ok(conclude(input, Container::Caf, format, data, chunks, notes))
+    conclude(input, Container::Caf, format, data, chunks, notes)
 }
 
 fn parse(bytes: &[u8; 32]) -> Option<Description> {

@@ -163,12 +163,14 @@ fn conclude(
     (data_offset, data_bytes): (u64, u64),
     chunks: Vec<ChunkRef>,
     mut notes: Vec<String>,
-) -> Kind {
+) -> Result<Kind> {
     let data_offset = data_offset.min(input.len);
     let data_bytes = data_bytes.min(input.len - data_offset);
     let sample_format = match format.samples {
         Samples::Plain(sample_format) => sample_format,
-        Samples::Unknown(what) => return Kind::UnknownAudio(format!("{what} in {}", container.name().to_uppercase())),
+        Samples::Unknown(what) => {
+            return Ok(Kind::UnknownAudio(format!("{what} in {}", container.name().to_uppercase())));
+        }
         Samples::Coded(coding) => {
             let layout = CodedLayout {
                 data_offset,
@@ -182,11 +184,11 @@ fn conclude(
                 chunks,
                 notes,
             };
-            return Kind::Coded(Box::new(Coded { container, coding, layout: Some(layout) }));
+            return Ok(Kind::Coded(Box::new(Coded { container, coding, layout: Some(layout) })));
         }
     };
     if format.channels > MAX_CHANNELS {
-        return Kind::UnknownAudio(format!("{} channels (the limit is {MAX_CHANNELS})", format.channels));
+        return Ok(Kind::UnknownAudio(format!("{} channels (the limit is {MAX_CHANNELS})", format.channels)));
     }
     if format.channels == 0 {
         notes.push("the header says 0 channels: taken as 1".into());
@@ -202,20 +204,59 @@ fn conclude(
         notes.push(format!("{rest} bytes at the end of the data are no whole frame"));
     }
     let bits = sample_format.bits();
-    Kind::Plain(Box::new(Scan {
+    let data_len = data_bytes - rest;
+    let valid_bits = format.valid_bits.filter(|&v| v > 0 && v < bits);
+    let sample_format =
+        if valid_bits.is_some_and(|v| v <= 24) && holds_low_bytes(input, sample_format, data_offset, data_len)? {
+            notes.push("the samples lie in the low bytes of 32 bits".into());
+            if sample_format == SampleFormat::S32Le { SampleFormat::S24In32Le } else { SampleFormat::S24In32Be }
+        } else {
+            sample_format
+        };
+    Ok(Kind::Plain(Box::new(Scan {
         container,
         sample_format,
         sample_rate,
         declared_rate: format.rate,
         channels,
-        valid_bits: format.valid_bits.filter(|&v| v > 0 && v < bits),
+        valid_bits,
         channel_mask: format.channel_mask,
         data_offset,
-        data_len: data_bytes - rest,
+        data_len,
         file_len: input.len,
         notes,
         chunks,
-    }))
+    })))
+}
+
+/// Places in the file, and samples at each, that are looked at to find out where in 32 bits 24 lie.
+const PLACES: u64 = 16;
+const SAMPLES: u64 = 4096;
+
+/// Whether 32-bit samples of 24 valid bits have these in their low bytes, as ALSA writes them, and not in their high ones,
+/// as they should: the high byte repeats the sign, or is 0, in all samples, and the low byte is not 0 in all.
+fn holds_low_bytes(input: &Input, format: SampleFormat, start: u64, len: u64) -> Result<bool> {
+    let endian = match format {
+        SampleFormat::S32Le => Endian::Little,
+        SampleFormat::S32Be => Endian::Big,
+        _ => return Ok(false),
+    };
+    let (mut all_repeat, mut all_zero, mut low_bytes) = (true, true, 0);
+    for place in 0..PLACES {
+        // Whole samples, counted from the first.
+        let at = start + len / PLACES * place / 4 * 4;
+        let there = (start + len).saturating_sub(at).min(4 * SAMPLES);
+        for bytes in input.up_to(at, there as usize)?.as_chunks::<4>().0 {
+            let sample = endian.u32(*bytes).cast_signed();
+            all_repeat &= sample == sample << 8 >> 8;
+            all_zero &= sample >> 24 == 0;
+            low_bytes |= sample & 0xFF;
+        }
+        if !(all_repeat || all_zero) {
+            return Ok(false);
+        }
+    }
+    Ok(low_bytes != 0)
 }
 
 /// A rate as a whole number of Hz, if it is one that can be used.

@@ -72,7 +72,7 @@ pub(in crate::source) fn scan(input: &Input) -> Result<Kind> {
         (fact, _) => fact,
     };
     let format = format.describe(frames, &mut notes);
-    Ok(conclude(input, container, format, data, chunks, notes))
+    conclude(input, container, format, data, chunks, notes)
 }
 
 impl Found {

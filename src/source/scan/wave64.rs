@@ -103,5 +103,5 @@ pub(in crate::source) fn scan(input: &Input) -> Result<Kind> {
     };
     let data = data.unwrap_or((input.len, 0));
     let format = format.describe(frames, &mut notes);
-    Ok(conclude(input, Container::Wave64, format, data, chunks, notes))
+    conclude(input, Container::Wave64, format, data, chunks, notes)
 }
