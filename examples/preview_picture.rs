@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Labels::default()
     };
     let picture = render(&spectrum, &range.range(), &labels, &settings);
-    let png = encode_png(&picture)?;
+    let png = encode_png(&picture);
     println!("{}", describe(&spectrum, &range.range(), &labels, &settings));
     let hours = spectrum.seconds() / 3600.0;
     println!(

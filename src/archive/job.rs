@@ -599,7 +599,7 @@ impl<'a> Source<'a> {
         let mut renames = vec![(sealed.release(), tiff_path.clone())];
         if ctx.options.preview_png {
             let png = temp.with_extension("png");
-            let bytes = preview::encode_png(&picture)?;
+            let bytes = preview::encode_png(&picture);
             fs::write(&png, bytes).map_err(Error::while_("writing the preview", &png))?;
             renames.push((png, tiff_path.replace(".tiff", ".png")));
         }

@@ -40,12 +40,12 @@ impl Picture {
     }
 
     /// Replaces the pixels from `(x, y)` to the right; what would lie outside is left out.
-    pub(crate) fn set_line(&mut self, x: usize, y: usize, colors: &[u8]) {
+    pub(crate) fn set_line(&mut self, x: usize, y: usize, colors: &[Color]) {
         let width = self.width as usize;
         if y < self.height as usize && x < width {
-            let len = colors.len().min((width - x) * 3);
+            let colors = colors[..colors.len().min(width - x)].as_flattened();
             let at = (y * width + x) * 3;
-            self.rgb[at..at + len].copy_from_slice(&colors[..len]);
+            self.rgb[at..at + colors.len()].copy_from_slice(colors);
         }
     }
 

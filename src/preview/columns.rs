@@ -19,7 +19,7 @@ use super::arith::decibels;
 /// How much of the picture each statistic makes up, as shares of the decibels, in columns of many frames.
 const SUSTAINED_SHARE: f32 = 0.4;
 /// Of what is left, the share of the maximum; the rest is the mean.
-const MAXIMUM_SHARE: f32 = 2.0 / 3.0;
+const MAXIMUM_SHARE: f32 = 5.0 / 6.0;
 /// A sustained maximum counts as at most this far below the maximum, so that a lone click in digital silence shows.
 const SUSTAINED_DEPTH_DB: f32 = 48.0;
 /// Columns of more half windows than this show the sustained maximum at its full share; of two or less, not at all.
@@ -161,20 +161,25 @@ impl Columns {
     }
 
     fn halve(&mut self) {
-        let len = self.row_len;
-        merge_pairs(&mut self.closed.mean, len, |a, b| pack((unpack(a) + unpack(b)) * 0.5));
-        merge_pairs(&mut self.closed.maximum, len, u16::max);
-        merge_pairs(&mut self.closed.sustained, len, u16::max);
+        let (len, closed) = (self.row_len, &mut self.closed);
         self.count /= 2;
         if self.hop < self.final_hop {
+            // Columns are single frames. Those off the wider grid are dropped, as columns with more frames than later ones
+            // would look brighter.
+            for values in [&mut closed.mean, &mut closed.maximum, &mut closed.sustained] {
+                merge_pairs(values, len, |a, _| a);
+            }
             self.hop *= 2;
-            // Every other row is one of the wider grid; the newest is not, as the next frame comes one hop later.
+            // The newest frame is off the grid as well, and every other before it.
             let mut keep = self.history.len().is_multiple_of(2);
             self.history.retain(|_| {
                 keep = !keep;
                 !keep
             });
         } else {
+            merge_pairs(&mut closed.mean, len, |a, b| pack((unpack(a) + unpack(b)) * 0.5));
+            merge_pairs(&mut closed.maximum, len, u16::max);
+            merge_pairs(&mut closed.sustained, len, u16::max);
             self.frames_per_column *= 2;
         }
     }
@@ -189,6 +194,7 @@ impl Columns {
         let (len, count) = (self.row_len, self.count);
         let half_windows = self.frames_per_column as f64 * self.hop as f64 / self.final_hop as f64;
         let out_count = count.min(width);
+        let share = SUSTAINED_SHARE * sustained_weight(half_windows * count as f64 / out_count.max(1) as f64);
         let levels = packed_levels();
         let level = |packed: u16| levels[usize::from(packed)];
         let mut out = Vec::with_capacity(out_count * len);
@@ -206,7 +212,6 @@ impl Columns {
                 sustained.iter_mut().zip(&self.closed.sustained[at]).for_each(|(a, b)| *a = (*b).max(*a));
             }
             let merged = 1.0 / (end - first) as f32;
-            let share = SUSTAINED_SHARE * sustained_weight(half_windows * (end - first) as f64);
             let statistics = mean.iter().zip(&maximum).zip(&sustained);
             out.extend(statistics.map(|((mean, maximum), sustained)| {
                 combine(level(pack(mean * merged)), level(*maximum), level(*sustained), share)

@@ -1,26 +1,45 @@
-//! Pictures as PNG files, and what a picture shows as JSON.
+//! Pictures as PNG files and TIFF strips, and what a picture shows as JSON.
 
 use serde_json::{Value, json};
 
 use super::canvas::Picture;
+use super::deflate::zlib;
 use super::range::DbRange;
 use super::render::{Frame, Labels};
 use super::settings::{Kind, Settings};
 use super::spectrum::{Spectrum, Values};
-use crate::error::{Error, Result};
 
-/// The picture as a PNG file: 8-bit RGB, no text, no time.
-pub fn encode_png(picture: &Picture) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
-    let failed = |e: png::EncodingError| Error::malformed(format!("the preview does not encode as PNG: {e}"));
-    let mut encoder = png::Encoder::new(&mut out, picture.width, picture.height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Balanced);
-    let mut writer = encoder.write_header().map_err(failed)?;
-    writer.write_image_data(&picture.rgb).map_err(failed)?;
-    writer.finish().map_err(failed)?;
-    Ok(out)
+/// The picture as a PNG file (8-bit RGB, no text, no time).
+pub fn encode_png(picture: &Picture) -> Vec<u8> {
+    let mut header = Vec::new();
+    header.extend(picture.width.to_be_bytes());
+    header.extend(picture.height.to_be_bytes());
+    // 8 bits, RGB, deflate, the usual filters, not interlaced.
+    header.extend([8, 2, 0, 0, 0]);
+    let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
+    let data = zlib(&picture.rgb, 3 * picture.width as usize, true);
+    for (kind, content) in [(b"IHDR", header.as_slice()), (b"IDAT", &data), (b"IEND", &[])] {
+        let start = out.len() + 4;
+        out.extend((content.len() as u32).to_be_bytes());
+        out.extend(kind);
+        out.extend(content);
+        out.extend(crc32(&out[start..]).to_be_bytes());
+    }
+    out
+}
+
+/// The picture's pixels as one zlib stream, row by row without filters: what a TIFF page of one strip with compression 8
+/// (Deflate) and no predictor holds.
+pub fn encode_deflate(picture: &Picture) -> Vec<u8> {
+    zlib(&picture.rgb, 3 * picture.width as usize, false)
+}
+
+/// The checksum of PNG (ISO 3309).
+fn crc32(bytes: &[u8]) -> u32 {
+    let table: [u32; 256] = std::array::from_fn(|i| {
+        (0..8).fold(i as u32, |value, _| if value & 1 == 1 { value >> 1 ^ 0xedb8_8320 } else { value >> 1 })
+    });
+    !bytes.iter().fold(!0, |crc, byte| crc >> 8 ^ table[(crc as u8 ^ byte) as usize])
 }
 
 /// What the picture shows and how it was made, for machines: frequencies in Hz, times in seconds, levels in dB relative
@@ -51,14 +70,14 @@ pub fn describe(spectrum: &Spectrum, range: &DbRange, labels: &Labels, settings:
     });
     let more = if false_color {
         json!({
-            "method": "red: acoustic complexity 0.4 to 0.7; green: 1 - temporal entropy 0 to 0.6; blue: events 3 dB above \
-                       background, 0 to 2 per second; per minute and band, after Towsey et al., Procedia Computer Science \
-                       29 (2014) 703-712",
+            "method": "red: acoustic complexity 0.6 to 0.9; green: 1 - temporal entropy 0.06 to 0.6; blue: root of the events \
+                       6 dB above background, 0 to 2 per second; per minute and band, after Towsey et al., Procedia \
+                       Computer Science 29 (2014) 703-712",
         })
     } else {
         json!({
-            "method": "per column and band, in dB: half the maximum sustained over three half-overlapping frames, a quarter \
-                       the maximum, a quarter the mean",
+            "method": "per column and band, in dB: 0.4 sustained maximum (with its neighbours half a window away), 0.5 maximum, \
+                       0.1 mean; columns of fewer than eight half windows: less of the first",
             "color_map": settings.color_map.name(),
             "db_low": range.low(),
             "db_high": range.high(),

@@ -5,25 +5,30 @@
 //! - red: ACI, acoustic complexity, the sum of the amplitude's changes from frame to frame over the sum of the
 //!   amplitudes (Pieretti, Farina & Morri, Ecological Indicators 11, 2011);
 //! - green: ENT, one minus the temporal entropy of the energy, 0 for an even sound, 1 for a single burst;
-//! - blue: EVN, events per second, how often the level rises above 3 dB over the minute's background, which is the
-//!   most frequent level of that bin.
+//! - blue: EVN, events per second, how often the level over a tenth of a second rises clearly above the minute's
+//!   background, which is the most frequent level of that bin.
+//!
+//! What steady noise has of each is drawn black, so that colours stand for what happens in the noise.
 //!
 //! After M. Towsey, L. Zhang, M. Cottman-Fields, J. Wimmer, J. Zhang, P. Roe, "Visualization of long-duration acoustic
 //! recordings of the environment", Procedia Computer Science 29 (2014) 703–712, and M. Towsey, "The calculation of
 //! acoustic indices derived from long-duration recordings of the natural environment", QUT ePrints 110634 (2017).
 
+use std::collections::VecDeque;
 use std::f32::consts::LOG10_2;
 
 /// Seconds for which each set of indices is computed.
 const SPAN_SECONDS: f64 = 60.0;
-/// Where each index becomes black and where fully bright: ACI, ENT, EVN per second.
-const BOUNDS: [(f64, f64); 3] = [(0.4, 0.7), (0.0, 0.6), (0.0, 2.0)];
+/// Where each index becomes black and where fully bright: ACI (0.586 in Gaussian noise), ENT, EVN per second.
+const BOUNDS: [(f64, f64); 3] = [(0.6, 0.9), (0.06, 0.6), (0.0, 2.0)];
+/// Levels for events are means over this time.
+const EVENT_SECONDS: f64 = 0.1;
 /// Levels are told apart in steps of 1 dB, from this one down…
 const TOP_DB: i32 = 10;
 /// …in that many steps.
 const STEPS: usize = 160;
 /// An event rises this many steps above the background.
-const EVENT_STEPS: usize = 3;
+const EVENT_STEPS: usize = 6;
 
 /// What is known of one bin within the running minute.
 #[derive(Debug, Clone)]
@@ -56,10 +61,12 @@ impl Bin {
         }
     }
 
-    fn push(&mut self, power: f32, first: bool) {
+    /// Takes in the power of a frame, and the mean over the last tenth of a second.
+    fn push(&mut self, power: f32, smooth: f32, first: bool) {
         let amplitude = power.sqrt();
         let log = log2(power);
-        let step = ((log * 10.0 * LOG10_2) as i32 + STEPS as i32 - TOP_DB).clamp(0, STEPS as i32 - 1) as usize;
+        let step = ((log2(smooth) * 10.0 * LOG10_2).floor() as i32 + STEPS as i32 - TOP_DB).clamp(0, STEPS as i32 - 1)
+            as usize;
         if !first {
             self.changes += f64::from((amplitude - self.last).abs());
             if step > self.step {
@@ -103,6 +110,10 @@ pub(crate) struct Indices {
     rows: usize,
     bins: Vec<Bin>,
     frames_per_second: f64,
+    /// The last frames, as many as are averaged, and their mean.
+    recent: VecDeque<Vec<f32>>,
+    smoothing: usize,
+    smooth: Vec<f32>,
     /// Frames since the start of the running minute, and in all before it.
     frames: u32,
     before: u64,
@@ -123,6 +134,9 @@ impl Indices {
             rows,
             bins: vec![Bin::new(); bins],
             frames_per_second,
+            recent: VecDeque::new(),
+            smoothing: ((EVENT_SECONDS * frames_per_second).round() as usize).max(1),
+            smooth: vec![0.0; bins],
             frames: 0,
             before: 0,
             minutes: 0,
@@ -137,8 +151,17 @@ impl Indices {
     /// Takes in the next frame, one power per bin.
     pub fn push(&mut self, powers: &[f32]) {
         let first = self.frames == 0;
-        for (bin, power) in self.bins.iter_mut().zip(powers) {
-            bin.push(*power, first);
+        if self.recent.len() >= self.smoothing {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(powers.to_vec());
+        let share = 1.0 / self.recent.len() as f32;
+        self.smooth.fill(0.0);
+        for row in &self.recent {
+            self.smooth.iter_mut().zip(row).for_each(|(sum, power)| *sum += power * share);
+        }
+        for ((bin, power), smooth) in self.bins.iter_mut().zip(powers).zip(&self.smooth) {
+            bin.push(*power, *smooth, first);
         }
         self.frames += 1;
         let due = ((self.minutes + 1) as f64 * SPAN_SECONDS * self.frames_per_second) as u64;
@@ -172,7 +195,10 @@ impl Indices {
         for sum in &mut self.sums {
             self.closed.push(std::array::from_fn(|i| {
                 let (dark, bright) = BOUNDS[i];
-                (((sum[i] * share - dark) / (bright - dark)).clamp(0.0, 1.0) * 255.0).round() as u8
+                let along = ((sum[i] * share - dark) / (bright - dark)).clamp(0.0, 1.0);
+                // Events are rare: the root brings out the few.
+                let along = if i == 2 { along.sqrt() } else { along };
+                (along * 255.0).round() as u8
             }));
             *sum = [0.0; 3];
         }
@@ -257,16 +283,30 @@ mod tests {
         assert_eq!(minute(|_| 1e-4), [0, 0, 0]);
         assert_eq!(minute(|_| 0.0), [0, 0, 0]);
         let [red, green, blue] = minute(|t| if t == 700 { 1.0 } else { 1e-9 });
-        assert!(green == 255 && blue < 10, "{red} {green} {blue}");
+        assert!(green == 255 && blue < 30, "{red} {green} {blue}");
     }
 
     #[test]
     fn events_are_counted_once_each() {
-        // One event a second, ten frames long, 20 dB above the background: half of 2 per second.
+        // One event a second, ten frames long, 20 dB above the background: half of 2 per second, and the root of a half.
         let [_, _, blue] = minute(|t| if t % 40 < 10 { 1e-3 } else { 1e-5 });
-        assert!((124..=128).contains(&blue), "{blue}");
-        // Rises of less than 3 dB are none.
-        assert_eq!(minute(|t| if t % 40 < 10 { 1.5e-5 } else { 1e-5 })[2], 0);
+        assert!((178..=181).contains(&blue), "{blue}");
+        // Rises of less than 6 dB are none.
+        assert_eq!(minute(|t| if t % 40 < 10 { 3e-5 } else { 1e-5 })[2], 0);
+    }
+
+    #[test]
+    fn steady_noise_is_nearly_black() {
+        let mut state = 7u32;
+        let mut uniform = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((state >> 8) as f32 + 1.0) / (1 << 24) as f32
+        };
+        let mut indices = Indices::new(16, 1, 40.0, 16);
+        // The power of Gaussian noise in a bin is distributed exponentially.
+        (0..2400).for_each(|_| indices.push(&[(); 16].map(|()| -1e-6 * uniform().ln())));
+        let colors = indices.finish(16);
+        assert!(colors[0].iter().all(|value| *value < 45), "{colors:?}");
     }
 
     #[test]

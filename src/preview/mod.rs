@@ -23,7 +23,7 @@
 //! range.add(&spectrum.histogram());
 //! let picture = render(&spectrum, &range.range(), &Labels::default(), &settings);
 //! assert_eq!(picture.rgb.len() as u32, picture.width * picture.height * 3);
-//! let png = encode_png(&picture)?;
+//! let png = encode_png(&picture);
 //! # assert!(png.starts_with(b"\x89PNG"));
 //! # Ok::<(), audio_tiff::error::Error>(())
 //! ```
@@ -36,6 +36,7 @@ mod canvas;
 pub mod clock;
 mod colormap;
 mod columns;
+mod deflate;
 mod encode;
 mod false_color;
 mod fft;
@@ -54,7 +55,7 @@ pub use analyzer::Analyzer;
 pub use canvas::Picture;
 pub use clock::{WallClock, start_from_file_name};
 pub use colormap::ColorMap;
-pub use encode::{describe, encode_png};
+pub use encode::{describe, encode_deflate, encode_png};
 pub use range::{DbRange, Histogram, RangeEstimator};
 pub use render::{Labels, render};
 pub use settings::{ChannelView, Kind, Settings};

@@ -30,6 +30,13 @@ const PEAK: Color = [58, 92, 114];
 const RMS: Color = [118, 170, 192];
 const CLIPPED: Color = [236, 44, 44];
 
+/// Colours that a spectrogram uses of the 256 of its map. That is about one for each decibel; more would only draw the
+/// noise more finely, and make the file half as large again.
+const SHADES: usize = 64;
+
+/// Picture columns that are coloured at a time.
+const BLOCK: usize = 16;
+
 /// Height of the level strip and the levels at its ends.
 const STRIP_HEIGHT: usize = 40;
 const STRIP_LOW_DB: f64 = -80.0;
@@ -125,29 +132,36 @@ fn draw_values(picture: &mut Picture, frame: &Frame, spectrum: &Spectrum, range:
     let (plot, layout) = (frame.plot, frame.layout);
     let (columns, rows, bands) = (spectrum.columns(), spectrum.rows(), spectrum.bands as usize);
     let sources: Vec<Source> = (0..plot.width).map(|x| Source::new(x, plot.width, columns)).collect();
-    // The place of a stored level on the colour map, 0 to 255.
+    let colors: [Color; SHADES] = std::array::from_fn(|shade| table[shade * 255 / (SHADES - 1)]);
+    // The place of a stored level on the colour map.
     let (low, high) = (store_db(range.low() as f32), store_db(range.high() as f32));
-    let steps = 255.0 / (f32::from(high) - f32::from(low)).max(1.0);
-    let share = |stored: u16| ((f32::from(stored) - f32::from(low)) * steps).clamp(0.0, 255.0);
-    let mut line = Vec::with_capacity(3 * plot.width);
+    let most = (SHADES - 1) as f32;
+    let steps = most / (f32::from(high) - f32::from(low)).max(1.0);
+    let share = |stored: u16| ((f32::from(stored) - f32::from(low)) * steps).clamp(0.0, most);
+    // Values lie column by column, the picture row by row: a few columns at a time, so that both stay in the cache.
+    let mut pixels = vec![[0; 3]; rows * plot.width];
+    for x in (0..plot.width).step_by(BLOCK).filter(|_| columns > 0) {
+        let sources = &sources[x..(x + BLOCK).min(plot.width)];
+        for (row, line) in pixels.chunks_exact_mut(plot.width).enumerate() {
+            for (pixel, source) in line[x..].iter_mut().zip(sources) {
+                *pixel = match &spectrum.values {
+                    Values::Levels(values) => {
+                        let (left, right) =
+                            (share(values[source.left * rows + row]), share(values[source.right * rows + row]));
+                        colors[(left + (right - left) * source.right_share + 0.5) as usize]
+                    }
+                    Values::Indices(values) => values[source.nearest * rows + row],
+                };
+            }
+        }
+    }
     for stream in 0..layout.streams {
         let top = plot.y + stream * (layout.stream_height() + layout.gap());
         for band in 0..layout.bands {
             let row = stream * bands + band * bands / layout.bands;
-            line.clear();
-            for source in &sources {
-                line.extend(match &spectrum.values {
-                    _ if columns == 0 => [0; 3],
-                    Values::Levels(values) => {
-                        let (left, right) =
-                            (share(values[source.left * rows + row]), share(values[source.right * rows + row]));
-                        table[(left + (right - left) * source.right_share + 0.5) as usize]
-                    }
-                    Values::Indices(values) => values[source.nearest * rows + row],
-                });
-            }
+            let line = pixels.get(row * plot.width..(row + 1) * plot.width).unwrap_or_default();
             let y = top + (layout.bands - 1 - band) * layout.band_height;
-            (y..y + layout.band_height).for_each(|y| picture.set_line(plot.x, y, &line));
+            (y..y + layout.band_height).for_each(|y| picture.set_line(plot.x, y, line));
         }
     }
 }

@@ -98,13 +98,25 @@ impl Spectrum {
         }
     }
 
+    /// Frequency in Hz in the middle of a band.
+    fn centre_of(&self, band: u32) -> f64 {
+        let (low, high) = (self.scale.position(self.fmin), self.scale.position(self.fmax));
+        self.scale.frequency(low + (high - low) * (f64::from(band) + 1.0) / (f64::from(self.bands) + 1.0))
+    }
+
     /// How often each level occurs, for [`RangeEstimator`](super::RangeEstimator).
     pub fn histogram(&self) -> Histogram {
         let mut histogram = Histogram::new();
         if let Values::Levels(values) = &self.values {
             let weight = (self.samples / self.columns().max(1) as u64).max(1);
+            // The window spreads a constant offset over the lowest bins; it says nothing about the sound.
+            let lowest = 2.5 * f64::from(self.sample_rate) / f64::from(self.frame_len.max(1));
+            let skipped = (0..self.bands).take_while(|band| self.centre_of(*band) < lowest).count();
+            let skipped = if skipped == self.bands as usize { 0 } else { skipped };
             let mut counts = vec![0u64; 1 << 16];
-            values.iter().for_each(|value| counts[usize::from(*value)] += 1);
+            for column in values.chunks_exact(self.bands.max(1) as usize) {
+                column[skipped..].iter().for_each(|value| counts[usize::from(*value)] += 1);
+            }
             for (stored, count) in (0..=u16::MAX).zip(counts) {
                 histogram.add(stored_db(stored), count.saturating_mul(weight));
             }

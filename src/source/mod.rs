@@ -221,7 +221,7 @@ pub struct Scan {
     pub data_len: u64,
     /// The length of the whole file at the time of scanning, bytes.
     pub file_len: u64,
-    /// Each oddity met, in plain words.
+    /// Oddities met, in plain words (a few dozen at most).
     pub notes: Vec<String>,
     /// The other chunks in file order (at most [`MAX_CHUNKS`]), for readers of metadata.
     pub chunks: Vec<ChunkRef>,

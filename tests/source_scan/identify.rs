@@ -1,8 +1,9 @@
 //! Formats by content, whatever a file is called.
 
 use audio_tiff::source::{Coding, Container, Kind, SampleFormat, identify};
+use proptest::prelude::*;
 
-use crate::support::{File, audio, found, plain};
+use crate::support::{File, au, audio, caf, caf_data, comm, found, plain, rf64, ssnd, w64};
 
 fn kind(bytes: &[u8]) -> Kind {
     identify(&bytes).unwrap()
@@ -271,5 +272,49 @@ fn what_is_no_audio_is_said_in_plain_words() {
     ] {
         let reason = no_audio(kind(&bytes));
         assert!(reason.contains(words), "{reason:?} should say {words:?}");
+    }
+}
+
+/// One file of each kind that is looked into.
+fn good_files() -> Vec<Vec<u8>> {
+    let aiff = File::form(b"AIFC").chunk(b"COMM", &comm(2, 20, 16, b"sowt\0\0")).chunk(b"SSND", &ssnd(4, &audio(80)));
+    vec![
+        File::riff(b"RIFF")
+            .chunk(b"bext", &[0; 33])
+            .cd()
+            .chunk(b"data", &audio(80))
+            .chunk(b"LIST", b"INFO")
+            .closed()
+            .bytes,
+        rf64(b"RF64", 80, &[(b"axml", 10)]).cd().claim(b"data", u32::MAX, &audio(80)).chunk(b"axml", &audio(10)).bytes,
+        w64().w64_chunk(b"junk", &[1; 13]).w64_fmt(24).w64_chunk(b"data", &audio(66)).w64_chunk(b"bext", &[0; 5]).bytes,
+        aiff.closed().bytes,
+        caf(b"lpcm", 2, 4, 2, 16).caf_chunk(b"free", &[0; 11]).caf_chunk(b"data", &caf_data(80)).bytes,
+        au(true, 28, 80, 3, 2).raw(&[0; 4]).raw(&audio(80)).bytes,
+        [ogg_page(2, b"fishead\0"), ogg_page(2, b"\x01vorbis\0"), ogg_page(0, b"\x03vorbis")].concat(),
+        [atom(b"ftyp", b"M4A \0\0\0\0"), moov(&[mp4a(0x40), atom(b"jpeg", &[0; 70])]), atom(b"mdat", &[7; 90])]
+            .concat(),
+        [id3(20), id3(30), mp3_frame().repeat(3)].concat(),
+        adts_frame().repeat(3),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn damaged_files_never_cause_a_panic(
+        mut file in prop::sample::select(good_files()),
+        damage in prop::collection::vec((any::<usize>(), prop_oneof![any::<u8>(), Just(0), Just(0xFF)]), 0..6),
+        cut in prop_oneof![Just(usize::MAX), any::<usize>()],
+    ) {
+        for (at, byte) in damage {
+            let at = at % file.len();
+            file[at] = byte;
+        }
+        if cut != usize::MAX {
+            file.truncate(cut % file.len());
+        }
+        identify(&file).unwrap();
     }
 }

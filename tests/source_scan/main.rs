@@ -4,5 +4,6 @@ mod containers;
 mod corpus;
 mod identify;
 mod large;
+mod programs;
 mod support;
 mod wav;

@@ -53,15 +53,20 @@ impl CodedDecoder {
         let facts = setup.facts();
         let codec = Codec::new(&setup)?;
         let mut trial = Trial::new(Codec::new(&setup)?, facts.channels);
-        let mut decoded = 0u64;
+        let (mut decoded, mut left_out) = (0u64, (0u64, 0u64));
         while let Some(unit) = demuxer.next(&mut log)? {
             let frames = match unit {
                 Unit::Packet(packet) => {
                     trial.look(&packet)?;
+                    left_out.0 += u64::from(packet.skip);
+                    left_out.1 += u64::from(packet.frames - packet.skip - packet.keep);
                     u64::from(packet.keep)
                 }
                 Unit::Silence { frames } => frames,
-                Unit::Restart(_) => 0,
+                Unit::Restart(setup) => {
+                    trial.codec = Codec::new(&setup)?;
+                    0
+                }
             };
             decoded =
                 decoded.checked_add(frames).ok_or_else(|| Error::limit("the stream claims an impossible length"))?;
@@ -82,8 +87,8 @@ impl CodedDecoder {
             bits_per_sample: facts.bits_per_sample,
             lossless: facts.lossless,
             total_frames: trim.total,
-            trimmed_start: trim.skip,
-            trimmed_end: decoded - trim.skip - trim.total,
+            trimmed_start: left_out.0 + trim.skip,
+            trimmed_end: left_out.1 + decoded - trim.skip - trim.total,
         };
         Ok(CodedDecoder {
             info,

@@ -66,7 +66,7 @@ pub(super) fn look(input: &Input) -> Result<Kind> {
 
 /// The box at `at`, if one fits before `end`.
 fn atom(input: &Input, at: u64, end: u64) -> Result<Option<Atom>> {
-    let Some(b) = input.bytes::<8>(at)? else { return Ok(None) };
+    let Some(b) = input.bytes::<8>(at)?.filter(|_| at + 8 <= end) else { return Ok(None) };
     let kind = [b[4], b[5], b[6], b[7]];
     let (start, size) = match u32::from_be_bytes([b[0], b[1], b[2], b[3]]) {
         0 => (at + 8, end - at),

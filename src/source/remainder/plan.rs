@@ -16,7 +16,7 @@ const PLACES: u64 = 4;
 /// Frames that are taken at each of them.
 const FRAMES: u64 = 8192;
 /// Bytes that are read at each of them, at most.
-const BYTES: u64 = 4 << 20;
+const BYTES: u64 = 1 << 20;
 /// Spacings that are kept for one channel.
 const MAX_SPACINGS: usize = 4;
 /// Fewer distinct magnitudes than this prove nothing.
@@ -49,7 +49,7 @@ impl Plan {
         Plan { format, channels, steps: Steps::Full, spacings: Vec::new() }
     }
 
-    /// Looks at some samples of a source; reads at most 16 MiB. The same source gives the same plan.
+    /// Looks at some samples of a source; reads at most 4 MiB. The same source gives the same plan.
     ///
     /// # Errors
     /// Only what the operating system says.
@@ -143,7 +143,8 @@ fn spacing<S: Scaled>(values: &[S]) -> Option<f64> {
         }
     }
     // A power of two is a grid, which low bits take into account by themselves.
-    let worth_it = |(matches, spacing): &(usize, f64)| matches * 2 > values.len() && spacing.log2().fract() != 0.0;
+    let is_power_of_two = |x: f64| x.to_bits().trailing_zeros() >= f64::MANTISSA_DIGITS - 1;
+    let worth_it = |(matches, spacing): &(usize, f64)| matches * 2 > values.len() && !is_power_of_two(*spacing);
     best.filter(worth_it).map(|(_, spacing)| spacing)
 }
 

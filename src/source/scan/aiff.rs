@@ -198,9 +198,16 @@ fn extended(bytes: [u8; 10]) -> f64 {
     let magnitude = match (exponent, mantissa) {
         (_, 0) => 0.0,
         (0x7FFF, _) => f64::NAN,
-        _ => mantissa as f64 * f64::from(exponent - 16383 - 63).exp2(),
+        _ => scale(mantissa as f64, exponent - 16383 - 63),
     };
     if s0 & 0x80 != 0 { -magnitude } else { magnitude }
+}
+
+/// `x · 2^exponent`. The library's powers of two need not be exact on every machine.
+fn scale(x: f64, exponent: i32) -> f64 {
+    let factor = if exponent < 0 { 0.5 } else { 2.0 };
+    // Beyond this everything is 0 or infinite.
+    (0..exponent.unsigned_abs().min(2200)).fold(x, |x, _| x * factor)
 }
 
 #[cfg(test)]

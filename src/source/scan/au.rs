@@ -1,5 +1,5 @@
 //! Sun/NeXT AU (`audio(4)`): a header of six 32-bit numbers, an annotation, and samples to the end of the file. The
-//! little-endian twin of DEC machines (`dns.`) as well.
+//! spellings of its magic on DEC machines, and all of it with the other order of bytes, as well.
 
 use super::super::{ChunkRef, Coding, Container, Kind};
 use super::extent;
@@ -11,12 +11,17 @@ const HEADER: u64 = 24;
 
 /// Whether these first bytes begin a file for [`scan`].
 pub(in crate::source) fn begins(head: &[u8]) -> bool {
-    let encoding = match head.first_chunk::<4>() {
-        Some(b".snd") => Endian::Big.u32_in(head, 12),
-        Some(b"dns.") => Endian::Little.u32_in(head, 12),
-        _ => None,
-    };
+    let encoding = endian(head).and_then(|endian| endian.u32_in(head, 12));
     head.len() as u64 >= HEADER && encoding.is_some_and(|e| e < 256)
+}
+
+/// The order of bytes that the magic stands for.
+fn endian(head: &[u8]) -> Option<Endian> {
+    match head.first_chunk::<4>()? {
+        b".snd" | b".sd\0" => Some(Endian::Big),
+        b"dns." | b"\0ds." => Some(Endian::Little),
+        _ => None,
+    }
 }
 
 /// Scans a file that [`begins`] as AU.
@@ -24,7 +29,7 @@ pub(in crate::source) fn scan(input: &Input) -> Result<Kind> {
     let Some(header) = input.bytes::<24>(0)? else {
         return Ok(Kind::NotAudio("an AU file without a complete header".into()));
     };
-    let endian = if header.starts_with(b"dns.") { Endian::Little } else { Endian::Big };
+    let endian = endian(&header).unwrap_or(Endian::Big);
     let field = |at| endian.u32_in(&header, at).unwrap_or(0);
     let (declared_start, size, encoding, rate, channels) = (field(4), field(8), field(12), field(16), field(20));
     let mut notes = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! In: a file whose first bytes are those of the container. Out: a [`Kind`]: where the samples lie ([`Scan`]), or the
 //! name of the coding that stands in their place. A scanner reads chunk headers at their positions and nothing else,
-//! at most [`MAX_CHUNKS`] of them, and fails only where the operating system does: whatever a header says, the answer
+//! at most [`MAX_CHUNKS`](super::MAX_CHUNKS) of them, and fails only where the operating system does: whatever a header says, the answer
 //! is a `Kind`.
 
 pub(super) mod aiff;
@@ -17,6 +17,9 @@ mod waveformat;
 use super::{ChunkRef, Coded, CodedLayout, Coding, Container, FALLBACK_RATE, Kind, MAX_CHANNELS, SampleFormat, Scan};
 use crate::error::{Error, Result};
 use crate::positioned::ReadAt;
+
+/// Oddities that are told one by one.
+const MAX_NOTES: usize = 50;
 
 /// A file under examination, or what of it lies behind a tag; positions count from there.
 #[derive(Clone, Copy)]
@@ -39,6 +42,10 @@ impl<'a> Input<'a> {
     }
 
     fn fill(&self, buffer: &mut [u8], at: u64) -> Result<usize> {
+        // Positions beyond what the system can express are errors to it, and not simply behind the end.
+        if at >= self.len {
+            return Ok(0);
+        }
         let position = self.base.saturating_add(at);
         self.file.read_up_to_at(buffer, position).map_err(|e| Error::io("reading", e).at_offset(position))
     }
@@ -164,6 +171,11 @@ fn conclude(
     chunks: Vec<ChunkRef>,
     mut notes: Vec<String>,
 ) -> Result<Kind> {
+    if notes.len() > MAX_NOTES {
+        let more = notes.len() - MAX_NOTES;
+        notes.truncate(MAX_NOTES);
+        notes.push(format!("and {more} more oddities"));
+    }
     let data_offset = data_offset.min(input.len);
     let data_bytes = data_bytes.min(input.len - data_offset);
     let sample_format = match format.samples {

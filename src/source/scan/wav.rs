@@ -149,7 +149,7 @@ impl Found {
                 if *id == *b"fact" && self.fact.is_none() {
                     self.fact = walk.input.bytes::<4>(header.content)?.map(|b| u64::from(walk.endian.u32(b)));
                 }
-                self.chunks.push(ChunkRef { id: *id, offset: header.content, len: size.min(there) });
+                self.list(*id, header.content, size.min(there));
             }
         }
         if size > there {
@@ -160,6 +160,13 @@ impl Found {
             return Ok(Some(walk.input.len));
         }
         walk.next(&Header { size, ..*header }, header.content + size, &mut self.notes).map(Some)
+    }
+
+    /// Puts a chunk on the list for readers of metadata.
+    fn list(&mut self, id: [u8; 4], offset: u64, len: u64) {
+        if self.chunks.len() < MAX_CHUNKS {
+            self.chunks.push(ChunkRef { id, offset, len });
+        }
     }
 
     /// The size that the table in `ds64` has for a chunk.
@@ -183,7 +190,7 @@ impl Found {
         let (len, extent) = walk.data_len(header.content, declared, &mut notes)?;
         if already {
             self.notes.push(format!("a second data chunk of {len} bytes is kept as it is, behind the samples"));
-            self.chunks.push(ChunkRef { id: header.id, offset: header.content, len });
+            self.list(header.id, header.content, len);
         } else {
             self.notes.append(&mut notes);
             self.data = Some((header.content, len));

@@ -13,36 +13,30 @@ pub(super) fn read(source: &mut Bytes<'_>, chunks: &[ChunkRef], big_endian: bool
     for chunk in chunks {
         match &chunk.id {
             b"bext" => bext(&source.chunk(chunk, 602 + MAX_VALUE)?, out),
-            b"LIST" | b"list" => {
-                let body = source.chunk(chunk, MAX_TOTAL)?;
-                if body.starts_with(b"INFO") {
-                    info(&body[4..], big_endian, out);
-                }
+            b"LIST" | b"list" if source.get(chunk.offset, 4)? == b"INFO" => {
+                info(whole(source, chunk, out)?.get(4..).unwrap_or(&[]), big_endian, out);
             }
-            b"iXML" => {
-                let body = source.chunk(chunk, MAX_TOTAL)?;
-                told_if_cut(chunk, MAX_TOTAL, out);
-                ixml::read(&body, out);
-            }
-            b"guan" => guano::read(&decode(&source.chunk(chunk, MAX_TOTAL)?), out),
+            b"iXML" => ixml::read(&whole(source, chunk, out)?, out),
+            b"guan" => guano::read(&decode(&whole(source, chunk, out)?), out),
             b"id3 " | b"ID3 " | b"ID32" => id3::read_v2(source, chunk.offset, out)?,
-            b"wamd" => wamd(&source.chunk(chunk, MAX_TOTAL)?, out),
+            b"wamd" => wamd(&whole(source, chunk, out)?, out),
             b"cart" => cart(&source.chunk(chunk, 2048 + MAX_VALUE)?, out),
             b"afsp" => afsp(&source.chunk(chunk, MAX_VALUE)?, out),
-            b"axml" | b"_PMX" => {
-                out.attach(Origin::Bext, &String::from_utf8_lossy(&chunk.id), "application/xml", chunk.len)
-            }
+            b"axml" => out.attach(Origin::Bext, "axml", "application/xml", chunk.len),
+            b"_PMX" => out.attach(Origin::Bext, "XMP", "application/rdf+xml", chunk.len),
             _ => {}
         }
     }
     Ok(())
 }
 
-fn told_if_cut(chunk: &ChunkRef, most: usize, out: &mut Collector) {
-    if chunk.len > most as u64 {
+/// The contents of a chunk, or as much as is ever read of one; a note tells where that is not all.
+fn whole(source: &mut Bytes<'_>, chunk: &ChunkRef, out: &mut Collector) -> Result<Vec<u8>> {
+    if chunk.len > MAX_TOTAL as u64 {
         let id = String::from_utf8_lossy(&chunk.id).into_owned();
-        out.note(format!("chunk {id:?}: {} bytes, of which {most} are read", chunk.len));
+        out.note(format!("chunk {id:?}: {} bytes, of which {MAX_TOTAL} are read", chunk.len));
     }
+    source.chunk(chunk, MAX_TOTAL)
 }
 
 /// A text field of fixed size.

@@ -69,15 +69,15 @@ impl Movie {
         if others > 0 {
             log.note(WarningCode::OtherStreams, format!("{others} tracks that are not audio are not decoded"));
         }
-        Self::track(input, moov, trak)
+        Self::track(input, moov, trak, log)
     }
 
-    fn track(input: &mut Input, moov: Atom, trak: Atom) -> Result<Self> {
+    fn track(input: &mut Input, moov: Atom, trak: Atom, log: &mut Log) -> Result<Self> {
         let missing = |what: &str| Error::malformed(format!("the audio track has no {what}")).at_offset(trak.start);
         let mdhd = descend(input, trak, &[b"mdia", b"mdhd"])?.ok_or_else(|| missing("media header"))?;
         let table = descend(input, trak, &[b"mdia", b"minf", b"stbl"])?.ok_or_else(|| missing("sample table"))?;
         let stsd = descend(input, table, &[b"stsd"])?.ok_or_else(|| missing("sample description"))?;
-        let timescale = timescale(&contents(input, mdhd, 32)?);
+        let timescale = timescale_of(&contents(input, mdhd, 32)?);
         let setup = sample_description(input, stsd)?;
         let track_id = match find(input, trak.body, trak.end, b"tkhd")? {
             Some(tkhd) => {
@@ -92,7 +92,7 @@ impl Movie {
         };
         let gapless = match itunes(input, moov)? {
             Some(gapless) => gapless,
-            None => edits(input, trak, movie_timescale, setup.1)?,
+            None => edits(input, trak, movie_timescale, setup.1, log)?,
         };
         let fragments = match find(input, moov.body, moov.end, b"mvex")? {
             Some(mvex) => Some(defaults(input, mvex, track_id)?),
@@ -112,10 +112,6 @@ fn handler(input: &mut Input, trak: Atom) -> Result<Option<[u8; 4]>> {
     let Some(hdlr) = descend(input, trak, &[b"mdia", b"hdlr"])? else { return Ok(None) };
     let head = contents(input, hdlr, 12)?;
     Ok(head.get(8..12).and_then(|b| b.try_into().ok()))
-}
-
-fn timescale(mdhd: &[u8]) -> u32 {
-    timescale_of(mdhd)
 }
 
 /// Media and movie headers agree on where the timescale stands.
@@ -212,12 +208,12 @@ fn descriptor_of(bytes: &[u8], tag: u8) -> Option<&[u8]> {
 }
 
 /// The edit list as delay and length.
-fn edits(input: &mut Input, trak: Atom, movie_timescale: u32, rate: u32) -> Result<Gapless> {
+fn edits(input: &mut Input, trak: Atom, movie_timescale: u32, rate: u32, log: &mut Log) -> Result<Gapless> {
     let Some(elst) = descend(input, trak, &[b"edts", b"elst"])? else { return Ok(Gapless::None) };
     let body = contents(input, elst, 8 + 20 * 16)?;
     let version = body.first().copied().unwrap_or(0);
     let size = if version == 1 { 20 } else { 12 };
-    let entries: Vec<(u64, i64)> = body
+    let all: Vec<(u64, i64)> = body
         .get(8..)
         .unwrap_or(&[])
         .chunks_exact(size)
@@ -229,8 +225,11 @@ fn edits(input: &mut Input, trak: Atom, movie_timescale: u32, rate: u32) -> Resu
                 (u64::from(be32(e, 0)), i64::from(be32(e, 4) as i32))
             }
         })
-        .filter(|&(_, start)| start >= 0)
         .collect();
+    let entries: Vec<(u64, i64)> = all.iter().copied().filter(|&(_, start)| start >= 0).collect();
+    if entries.len() < all.len() {
+        log.note(WarningCode::NotFollowed, "the edit list has a pause, which is left out");
+    }
     Ok(match entries.as_slice() {
         [] => Gapless::None,
         [(length, start)] => {
