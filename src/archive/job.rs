@@ -131,7 +131,7 @@ pub(crate) fn archive(
     let file = Arc::new(File::open(path).map_err(Error::while_("opening", path))?);
     let before = Stamp::of(&file, path)?;
     let opened = input::open(ctx, &file, candidate)?;
-    let mut source = Source::new(ctx, candidate, file.clone(), opened, number, base, drivers)?;
+    let mut source = Source::new(ctx, candidate, (file.clone(), before.0), opened, number, base, drivers)?;
     source.write_chunks().map_err(|e| e.at_path(path))?;
     let still = Stamp::of(&file, path)?;
     let named = fs::metadata(path).ok().map(|m| Stamp(m.len(), m.modified().ok()));
@@ -146,6 +146,8 @@ struct Source<'a> {
     ctx: &'a Context<'a>,
     candidate: &'a Candidate,
     file: Arc<File>,
+    /// Bytes of the file when it was opened; it may have grown since the plan was made.
+    size: u64,
     opened: Opened,
     lane: Option<Lane>,
     number: usize,
@@ -161,7 +163,7 @@ impl<'a> Source<'a> {
     fn new(
         ctx: &'a Context<'a>,
         candidate: &'a Candidate,
-        file: Arc<File>,
+        (file, size): (Arc<File>, u64),
         mut opened: Opened,
         number: usize,
         base: &'a str,
@@ -184,6 +186,7 @@ impl<'a> Source<'a> {
             ctx,
             candidate,
             file,
+            size,
             opened,
             lane,
             number,
@@ -480,7 +483,7 @@ impl<'a> Source<'a> {
             created_by: format::CREATED_BY.to_owned(),
             relative_path: self.candidate.relative.clone(),
             source_sha256: sha.to_owned(),
-            source_size_bytes: self.candidate.size,
+            source_size_bytes: self.size,
             container: opened.container.clone(),
             sample_format: opened.sample_format.clone(),
             sample_rate: opened.sample_rate,
@@ -617,7 +620,7 @@ impl<'a> Source<'a> {
             source_file: self.candidate.path.to_string_lossy().into_owned(),
             relative_path: self.candidate.relative.clone(),
             sha256: Some(sha256),
-            size_bytes: Some(self.candidate.size),
+            size_bytes: Some(self.size),
             modified: modified.and_then(timestamp::to_text),
             container: Some(opened.container.clone()),
             sample_format: Some(opened.sample_format.clone()),

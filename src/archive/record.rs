@@ -71,20 +71,24 @@ impl<'a> Recorder<'a> {
         if group.is_empty() {
             return;
         }
-        match self.commit(&mut journal, &group) {
-            Ok(()) => {
-                for Finished { record, notes, .. } in group {
-                    (self.done)(&record, &notes);
-                    self.lock().committed.push(record);
-                }
-            }
-            Err(e) => {
-                for finished in &group {
-                    job::discard(finished);
+        if self.commit(&mut journal, &group).is_ok() {
+            return group.into_iter().for_each(|finished| self.take_in(finished));
+        }
+        // What is wrong with one of them must not keep the others out.
+        for finished in group {
+            match self.commit(&mut journal, std::slice::from_ref(&finished)) {
+                Ok(()) => self.take_in(finished),
+                Err(e) => {
+                    job::discard(&finished);
                     (self.failed)(&finished.record.relative_path, &e);
                 }
             }
         }
+    }
+
+    fn take_in(&self, Finished { record, notes, .. }: Finished) {
+        (self.done)(&record, &notes);
+        self.lock().committed.push(record);
     }
 
     /// The records committed in this run, in the order of their commits, and the journal.
@@ -99,7 +103,11 @@ impl<'a> Recorder<'a> {
 
     fn commit(&self, journal: &mut Journal, group: &[Finished]) -> Result<()> {
         for (temp, _) in group.iter().flat_map(|f| &f.renames) {
-            File::open(temp).and_then(|f| f.sync_all()).map_err(Error::while_("syncing", temp))?;
+            match File::open(temp).and_then(|f| f.sync_all()) {
+                // An attempt for the whole group may have moved it to its place already.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                other => other.map_err(Error::while_("syncing", temp))?,
+            }
         }
         let mut folders = BTreeSet::new();
         for (_, target) in group.iter().flat_map(|f| &f.renames) {
@@ -111,8 +119,10 @@ impl<'a> Recorder<'a> {
             }
         }
         let entries: Vec<Entry> = group.iter().map(entry).collect();
-        entries.iter().try_for_each(|e| journal.append(e))?;
-        journal.sync()?;
+        if let Err(e) = entries.iter().try_for_each(|e| journal.append(e)).and_then(|()| journal.sync()) {
+            journal.forget_pending();
+            return Err(e);
+        }
         manifest::finish_renames(&self.root, &entries)
     }
 }

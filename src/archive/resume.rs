@@ -51,12 +51,27 @@ fn resume(ctx: &Context<'_>, candidate: &Candidate, record: &SourceRecord) -> Re
         )
         .at_path(&candidate.path));
     }
+    if !is_complete(record) {
+        return Ok(Decision::Archive);
+    }
     for chunk in record.chunks.iter() {
         if !chunk_is_whole(ctx, &chunk.tiff_path, chunk.tiff_sha256)? {
             return Ok(Decision::Archive);
         }
     }
     Ok(Decision::Skip("unchanged and verified".to_owned()))
+}
+
+/// Whether the chunks that are listed are all of the source. A manifest that was written again from TIFFs lists what was
+/// left of them.
+fn is_complete(record: &SourceRecord) -> bool {
+    let mut next = 0u64;
+    let adjoin = record.chunks.iter().all(|chunk| {
+        let starts_here = chunk.start_sample == Some(next);
+        next = next.saturating_add(chunk.num_samples.unwrap_or(0));
+        starts_here
+    });
+    adjoin && !record.chunks.is_empty() && record.total_samples == Some(next)
 }
 
 fn chunk_is_whole(ctx: &Context<'_>, tiff_path: &str, sha256: Option<Sha256Sum>) -> Result<bool> {

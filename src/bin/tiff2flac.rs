@@ -76,12 +76,26 @@ enum Command {
         #[command(flatten)]
         verbosity: Verbosity,
     },
+    /// Write a lost manifest.json and SHA256SUMS again, from the TIFFs alone, after checking all of them
+    RebuildManifest {
+        /// The archive folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// Replace a manifest that is there
+        #[arg(long)]
+        overwrite: bool,
+        #[command(flatten)]
+        workers: Workers,
+        #[command(flatten)]
+        verbosity: Verbosity,
+    },
 }
 
 const EXAMPLES: &str = "Examples:
   tiff2flac --input-dir archive --out-flac-dir flacs
   tiff2flac --input-dir archive --reconstruct --out-wav-dir originals
   tiff2flac verify archive
+  tiff2flac rebuild-manifest archive                if its manifest.json is lost
 
 Exit status: 0 all well; 1 the run could not go on (no archive there, output not writable); 2 wrong
 usage; 3 something could not be verified or restored (named on stderr), all the rest was done;
@@ -94,6 +108,11 @@ fn main() -> ExitCode {
     match cli.command {
         Some(Command::Verify { dir, deep, workers, verbosity }) => {
             verify(&dir, deep, workers.count(), verbosity, &interrupt)
+        }
+        Some(Command::RebuildManifest { dir, overwrite, workers, verbosity }) => {
+            let terminal = Terminal::new(verbosity, "reading");
+            let result = extract::rebuild_manifest(&dir, overwrite, workers.count(), &interrupt, &terminal);
+            terminal.finish(result)
         }
         None => run(cli.extract, &interrupt),
     }

@@ -1,11 +1,16 @@
 //! What an archive holds: from its manifest and journal, or, where that is lost, from its TIFFs alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{self, ArchiveIndex, ChunkRecord, ReadLimits, Restore, Severity, Sha256Sum, SourceEntry};
+use crate::extract::recover::{self, Recovered};
+use crate::interrupt::Interrupt;
+use crate::manifest::{
+    self, ArchiveIndex, ChunkRecord, MANIFEST_NAME, ReadLimits, Restore, Severity, Sha256Sum, SourceRecord,
+};
 use crate::timestamp;
 
 /// An archive, as far as it is known before its TIFFs are opened.
@@ -83,14 +88,66 @@ impl Source {
 
 /// Reads what the archive in `dir` holds, ours or one of the original programs; changes nothing.
 ///
+/// Where there is no manifest, the TIFFs themselves are asked (in parallel, on the thread pool this is called in); a note
+/// says so.
+///
 /// # Errors
-/// `Missing` where there is no manifest; `Malformed` for an unreadable one.
-pub fn find(dir: &Path) -> Result<Found> {
+/// `Missing` where there is neither a manifest nor a TIFF of an archive; `Malformed` for an unreadable manifest;
+/// `Interrupted`.
+pub fn find(dir: &Path, interrupt: &Interrupt) -> Result<Found> {
     if !dir.is_dir() {
         return Err(Error::new(ErrorKind::Missing, "there is no such archive folder").at_path(dir));
     }
-    let index = ArchiveIndex::load(dir, &ReadLimits::default())?
-        .ok_or_else(|| Error::new(ErrorKind::Missing, "there is no manifest.json in this folder").at_path(dir))?;
+    let index = ArchiveIndex::load(dir, &ReadLimits::default())?;
+    let mut found = match &index {
+        Some(index) => listed(dir, index)?,
+        None => Found { name: dir.display().to_string(), ..Found::default() },
+    };
+    // A journal without a manifest knows of its own run only.
+    if fs::symlink_metadata(dir.join(MANIFEST_NAME)).is_err() {
+        add_unlisted(dir, &mut found, interrupt)?;
+        if found.sources.is_empty() && index.is_none() {
+            let text = "there is neither a manifest.json nor a TIFF of an archive in this folder";
+            return Err(Error::new(ErrorKind::Missing, text).at_path(dir));
+        }
+    }
+    found.sources.sort_by(|a, b| a.relative_path.cmp(&b.relative_path));
+    Ok(found)
+}
+
+/// Adds what the TIFFs say about themselves, except for sources that are known already.
+fn add_unlisted(dir: &Path, found: &mut Found, interrupt: &Interrupt) -> Result<()> {
+    let scan = recover::scan(dir, interrupt)?;
+    let known: HashSet<String> = found.sources.iter().map(|s| s.relative_path.clone()).collect();
+    let before = found.sources.len();
+    let unknown = scan.sources.iter().filter(|r| !known.contains(&r.record.relative_path));
+    found.sources.extend(unknown.map(|r| recovered(dir, r)));
+    found.problems.extend(scan.problems.into_iter().filter(|(item, _)| !known.contains(item)));
+    if found.sources.len() > before || known.is_empty() {
+        found.notes.push(
+            "there is no manifest.json: going on from what the TIFFs say about themselves (`tiff2flac rebuild-manifest` \
+             writes it again)"
+                .to_owned(),
+        );
+        found.notes.extend(scan.notes);
+    }
+    Ok(())
+}
+
+/// A source as its TIFFs describe it.
+pub(super) fn recovered(dir: &Path, recovered: &Recovered) -> Source {
+    let record = &recovered.record;
+    let mut source = source(record, record.relative_path.clone());
+    source.incomplete = recovered.incomplete;
+    source.chunks.extend(record.chunks.iter().filter_map(|record| {
+        let relative = manifest::safe_relative_path(&record.tiff_path).ok()?;
+        Some(chunk(record, &record.tiff_path, dir.join(relative)))
+    }));
+    source
+}
+
+/// What a manifest or journal lists.
+fn listed(dir: &Path, index: &ArchiveIndex) -> Result<Found> {
     let mut found = Found { name: dir.display().to_string(), ..Found::default() };
     for finding in &index.findings {
         match finding.severity {
@@ -105,7 +162,14 @@ pub fn find(dir: &Path) -> Result<Found> {
     for entry in &index.sources {
         // Without a name to restore it under, or a path to its TIFFs, a finding has said why.
         let Some(relative_path) = entry.restore_as.clone() else { continue };
-        let mut source = source(entry, relative_path);
+        if entry.record.relative_path.is_empty() && entry.record.sha256.is_some() {
+            let text =
+                "the manifest gives a checksum of this source but no relative path; it cannot be told what it was";
+            found.problems.push((entry.name().to_owned(), Error::malformed(text)));
+            continue;
+        }
+        let mut source = source(&entry.record, relative_path);
+        source.incomplete = !entry.failed.is_empty() || entry.chunks.is_empty();
         for chunk in &entry.chunks {
             let Some(tiff) = &chunk.tiff else {
                 source.incomplete = true;
@@ -121,7 +185,6 @@ pub fn find(dir: &Path) -> Result<Found> {
         }
         found.sources.push(source);
     }
-    found.sources.sort_by(|a, b| a.relative_path.cmp(&b.relative_path));
     Ok(found)
 }
 
@@ -138,8 +201,7 @@ fn in_temp(dir: &Path, tiff: &str, path: PathBuf, unfinished: &HashMap<String, S
     }
 }
 
-fn source(entry: &SourceEntry, relative_path: String) -> Source {
-    let record = &entry.record;
+fn source(record: &SourceRecord, relative_path: String) -> Source {
     Source {
         ours: !record.relative_path.is_empty(),
         relative_path,
@@ -149,8 +211,8 @@ fn source(entry: &SourceEntry, relative_path: String) -> Source {
         total_samples: record.total_samples,
         restore: record.restore.clone(),
         container: record.container.clone().unwrap_or_default(),
-        incomplete: !entry.failed.is_empty() || entry.chunks.is_empty(),
-        chunks: Vec::with_capacity(entry.chunks.len()),
+        incomplete: false,
+        chunks: Vec::new(),
     }
 }
 

@@ -11,12 +11,14 @@
 //! | `check` | a TIFF and its FLACs against their checksums |
 //! | `copy` | a FLAC out of its TIFF |
 //! | `rebuild` | a source out of its TIFFs |
+//! | `recover` | an archive whose manifest is lost |
 //! | `wav` | decoded samples as a WAV, where the source was none |
 
 mod check;
 mod copy;
 mod find;
 mod rebuild;
+mod recover;
 pub mod tiff;
 mod wav;
 
@@ -37,6 +39,7 @@ use crate::manifest;
 use crate::positioned::ReadAt;
 pub use find::{Chunk, Found, Source, find};
 use rebuild::{Output, Rebuilder};
+pub use recover::rebuild_manifest;
 use tiff::ChunkTiff;
 
 /// What to extract, and where to.
@@ -99,13 +102,18 @@ impl<'a> Context<'a> {
         self.observer.on(&Event::Advanced { item, bytes });
     }
 
-    /// Runs `body` for every source, `workers` at a time, each with the number of sources that are in work with it.
-    fn for_each_source(&self, sources: &[Source], body: impl Fn(&Source, usize) + Sync) -> Result<()> {
-        let pool = rayon::ThreadPoolBuilder::new()
+    /// The run's threads.
+    fn pool(&self) -> Result<rayon::ThreadPool> {
+        rayon::ThreadPoolBuilder::new()
             .num_threads(self.workers)
             .thread_name(|i| format!("worker-{i}"))
             .build()
-            .map_err(|e| Error::limit(format!("the threads could not be started: {e}")))?;
+            .map_err(|e| Error::limit(format!("the threads could not be started: {e}")))
+    }
+
+    /// Runs `body` for every source, `workers` at a time, each with the number of sources that are in work with it.
+    fn for_each_source(&self, sources: &[Source], body: impl Fn(&Source, usize) + Sync) -> Result<()> {
+        let pool = self.pool()?;
         let next = AtomicUsize::new(0);
         pool.broadcast(|_| {
             loop {
@@ -154,12 +162,12 @@ fn announce(found: &Found, ctx: &Context<'_>) {
 /// Where the run as a whole cannot go on: no archive there, an unreadable manifest, output folders not writable; or
 /// `Interrupted`.
 pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Summary> {
-    let found = find(&options.input_dir)?;
+    let ctx = Context::new(options.workers, interrupt, observer);
+    let found = ctx.pool()?.install(|| find(&options.input_dir, interrupt))?;
     durable::create_dir_all(&options.out_flac_dir)?;
     if options.reconstruct {
         durable::create_dir_all(&options.out_wav_dir)?;
     }
-    let ctx = Context::new(options.workers, interrupt, observer);
     announce(&found, &ctx);
     ctx.for_each_source(&found.sources, |source, drivers| {
         let whole = source
@@ -199,8 +207,8 @@ pub fn verify(
     interrupt: &Interrupt,
     observer: &dyn Observer,
 ) -> Result<Summary> {
-    let found = find(dir)?;
     let ctx = Context::new(workers, interrupt, observer);
+    let found = ctx.pool()?.install(|| find(dir, interrupt))?;
     announce(&found, &ctx);
     ctx.for_each_source(&found.sources, |source, drivers| {
         let whole = source
@@ -275,24 +283,25 @@ fn rebuild_source(ctx: &Context<'_>, options: &Options, source: &Source, drivers
         return rebuild_original(ctx, options, source, &target);
     }
     check::check_complete(source)?;
-    if options.resume && is_whole(ctx, source, &target)? {
-        return Ok(Status::Skipped);
-    }
     let dir = target.parent().unwrap_or(&options.out_wav_dir);
     durable::create_dir_all(dir)?;
-    let temp = temp_name(&target);
-    let result = durable::create(&temp).and_then(|file| restored(ctx, source, drivers, Output::new(Some(file))));
-    match result.and_then(|file| finish_file(file, &temp, &target, source)) {
-        Ok(()) => {}
-        Err(e) => {
-            durable::remove_quietly(&temp);
-            return Err(e);
-        }
-    }
+    remove_part(&target);
+    // No checksum says whether a copy to listen to is whole, so it is made anew also where the source is there.
     if source.has_access_copy() {
         wav::write_access_copy(ctx.interrupt, source, &wav::access_name(&target))?;
     }
-    Ok(Status::Restored)
+    if options.resume && is_whole(ctx, source, &target)? {
+        return Ok(Status::Skipped);
+    }
+    let temp = temp_name(&target);
+    let result = durable::create(&temp).and_then(|file| restored(ctx, source, drivers, Output::new(Some(file))));
+    match result.and_then(|file| finish_file(file, &temp, &target, source)) {
+        Ok(()) => Ok(Status::Restored),
+        Err(e) => {
+            durable::remove_quietly(&temp);
+            Err(e)
+        }
+    }
 }
 
 /// A source of an archive of the original programs, from the FLACs that have just been extracted and checked.

@@ -178,18 +178,21 @@ fn small_enough(bounds: &[(u64, u64)], info: &StreamInfo) -> bool {
     })
 }
 
-/// Where the seek table is missing or no use: the place of every 64th frame, found by decoding once.
+/// Where the seek table is missing or no use: places of frames found by decoding once, about as far apart as in ours.
 fn scan(tiff: &ChunkTiff, start: u64, end: u64) -> Result<Vec<(u64, u64)>> {
-    const EVERY: u64 = 64;
+    /// Samples of all channels from one to the next, if one frame does not have more.
+    const EVERY: u64 = 256 << 10;
     let located = |e: Error| e.at_path(&tiff.path);
     let mut decoder = StreamDecoder::new(&tiff.file, start, end).map_err(located)?.without_md5();
     let mut bounds = Vec::new();
-    let (mut count, mut after) = (0, 0);
+    let (mut held, mut after) = (EVERY, 0);
     while let Some(frame) = decoder.next_frame().map_err(located)? {
-        if count % EVERY == 0 {
+        let samples = u64::from(frame.header.block_size) * frame.planes.len() as u64;
+        if held + samples > EVERY {
             bounds.push((frame.offset, frame.first_sample));
+            held = 0;
         }
-        count += 1;
+        held += samples;
         after = frame.first_sample + u64::from(frame.header.block_size);
     }
     bounds.push((end, after));

@@ -28,9 +28,9 @@ pub struct ReadLimits {
 }
 
 impl Default for ReadLimits {
-    /// 2 GiB (about two million sources), a million objects, 256 MiB.
+    /// 2 GiB (about two million sources), a quarter of a million objects, 256 MiB.
     fn default() -> Self {
-        ReadLimits { bytes: 2 << 30, objects: 1_000_000, original_bytes: 256 << 20 }
+        ReadLimits { bytes: 2 << 30, objects: 250_000, original_bytes: 256 << 20 }
     }
 }
 

@@ -194,7 +194,8 @@ impl Journal {
     /// Writes and syncs all appended entries: from here on they outlive a power cut.
     ///
     /// # Errors
-    /// `Io`, with none of the entries counting as written; they are tried again by the next call.
+    /// `Io`, with none of the entries counting as written; they are tried again by the next call, unless they are
+    /// [forgotten](Journal::forget_pending).
     pub fn sync(&mut self) -> Result<()> {
         if self.pending.is_empty() {
             return Ok(());
@@ -209,6 +210,11 @@ impl Journal {
         self.len += self.pending.len() as u64;
         self.pending.clear();
         Ok(())
+    }
+
+    /// Drops the entries that could not be written: their sources have been given up.
+    pub fn forget_pending(&mut self) {
+        self.pending.clear();
     }
 
     /// Removes the journal, once all its entries are in the manifest.

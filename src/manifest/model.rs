@@ -169,6 +169,15 @@ impl Restore {
             Restore::Other(word) => word,
         }
     }
+
+    /// What a word in the JSON means.
+    pub fn of_word(word: &str) -> Restore {
+        match word {
+            "byte-identical" => Restore::ByteIdentical,
+            "original-bytes" => Restore::OriginalBytes,
+            _ => Restore::Other(word.into()),
+        }
+    }
 }
 
 impl Serialize for Restore {
@@ -179,12 +188,7 @@ impl Serialize for Restore {
 
 impl<'de> Deserialize<'de> for Restore {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let word = String::deserialize(deserializer)?;
-        Ok(match word.as_str() {
-            "byte-identical" => Restore::ByteIdentical,
-            "original-bytes" => Restore::OriginalBytes,
-            _ => Restore::Other(word.into()),
-        })
+        Ok(Restore::of_word(&String::deserialize(deserializer)?))
     }
 }
 

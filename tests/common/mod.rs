@@ -245,3 +245,50 @@ pub fn flip(path: &Path, at: u64) {
     bytes[at as usize] ^= 1;
     fs::write(path, bytes).expect("a damaged file");
 }
+
+/// Runs a program that has to end by itself within `seconds`.
+#[track_caller]
+pub fn run_within(seconds: u64, command: &mut Command) -> Run {
+    use std::io::Read;
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+
+    fn read_all(from: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            if let Some(mut from) = from {
+                from.read_to_end(&mut bytes).expect("a pipe");
+            }
+            bytes
+        })
+    }
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let (stdout, stderr) = (read_all(child.stdout.take()), read_all(child.stderr.take()));
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            break status;
+        }
+        if began.elapsed() > Duration::from_secs(seconds) {
+            child.kill().expect("a child to end");
+            child.wait().expect("a child");
+            panic!("{command:?} did not end within {seconds} s");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let (stdout, stderr) = (stdout.join().expect("stdout"), stderr.join().expect("stderr"));
+    Run::of(Output { status, stdout, stderr })
+}
+
+/// A WAV of 32-bit floats, most of which are no 24-bit steps.
+pub fn float_wav(frames: usize, channels: u16, seed: u64) -> Vec<u8> {
+    let mut numbers = Numbers(seed);
+    let values = (0..frames * usize::from(channels)).map(|n| {
+        let noise = (numbers.next() % 2001) as f32 / 100_000.0;
+        ((n as f32 * 0.021).sin() * 0.7 + noise).to_le_bytes()
+    });
+    let data: Vec<u8> = values.flatten().collect();
+    let mut head = fmt(channels, 16_000, 32);
+    head[8..10].copy_from_slice(&3u16.to_le_bytes());
+    riff(&[head, chunk(b"data", &data)])
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Fills corpus/TARGET with small files to begin from: the fixtures, and an archive made of them where the programs are built.
+set -euo pipefail
+cd "$(dirname "$0")"
+target=$1
+to=corpus/$target
+small() { find "$@" -type f -size -64k -exec cp -n {} "$to/" \;; }
+case $target in
+scanner) small ../fixtures ${AUDIO_TIFF_CORPUS:+"$AUDIO_TIFF_CORPUS"} ;;
+flac_frame)
+    for flac in $(find ../fixtures -name '*.flac'); do
+        for kib in 8 16 48; do head -c "${kib}K" "$flac" >"$to/$(basename "$flac").$kib"; done
+    done
+    # Single frames follow two bytes that choose channels and bits.
+    for flac in "$to"/*.flac.*; do tail -c 4096 "$flac" | cat <(printf '\001\014') - >"$to/tail-$(basename "$flac")"; done
+    ;;
+tiff | manifest)
+    archive=$(mktemp -d)
+    trap 'rm -rf "$archive"' EXIT
+    programs=../target/release
+    [ -x "$programs/audio2tiff" ] || programs=../target/debug
+    [ -x "$programs/audio2tiff" ] || exit 0
+    "$programs/audio2tiff" -q -i ../fixtures/odd -o "$archive/a" --max-image-dim 64 >/dev/null || true
+    if [ "$target" = tiff ]; then
+        small "$archive" -name '*.tiff'
+    else
+        cp "$archive/a/manifest.json" "$to/ours.json"
+        cp seeds/manifest/* "$to/"
+    fi
+    ;;
+esac
