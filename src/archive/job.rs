@@ -545,8 +545,7 @@ impl<'a> Source<'a> {
         let about = preview::describe(&spectrum, range, &labels, settings);
         let mut page0 = self.page0(index, count, start, &sha.to_string(), about);
         page0["metadata"]["num_samples"] = json!(frames[index as usize]);
-        let mut layouts =
-            vec![pages::picture(&mut out, picture.width, &picture.rgb, container::to_ascii_json(&page0))?];
+        let mut layouts = vec![pages::picture(&mut out, &picture, container::to_ascii_json(&page0))?];
         layouts[0].text_tags = self.opened.about.text_tags(labels.chunk_start());
         for flac in &flacs {
             let role = Role::Flac {

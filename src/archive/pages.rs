@@ -4,12 +4,13 @@ use std::io::{self, Write};
 
 use crate::archive::chunk::FinishedTrack;
 use crate::archive::write::{ChunkFile, Spool};
-use crate::container::{self, DeflatePageWriter, Effort, PageLayout, Pixels, RawPage};
+use crate::container::{self, Compression, DeflatePageWriter, PageLayout, Pixels, RawPage, Strip};
 use crate::error::{Error, Result};
 use crate::flac::{HeaderWriter, SeekTable, StreamFormat, StreamInfo, VorbisComment};
 use crate::format::Role;
 use crate::interrupt::Interrupt;
 use crate::positioned::ReadAt;
+use crate::preview::{self, Picture};
 use crate::source::remainder::RemainderIndex;
 
 /// The pixels of a FLAC page are rows of this many bytes, so the FLAC's length is a multiple of it.
@@ -171,12 +172,20 @@ pub(crate) fn flac_header_bound(seek_points: u64, comment: &VorbisComment) -> Re
     Ok(4 + (4 + StreamInfo::BYTES as u64) + (4 + 18 * seek_points) + (4 + comment) + 4 + 2 * u64::from(ROW))
 }
 
-/// A picture as a Deflate page.
-pub(crate) fn picture(file: &mut ChunkFile, width: u32, rgb: &[u8], description: String) -> Result<PageLayout> {
-    let at = file.position();
-    appending(file, |appender| {
-        let mut page = DeflatePageWriter::picture(appender, at, Pixels::Rgb8, width).with_effort(Effort::Picture);
-        page.write_all(rgb).map_err(|e| Error::io("compressing the preview", e))?;
-        Ok(page.finish(description)?.0)
+/// A picture as a Deflate page of one strip.
+pub(crate) fn picture(file: &mut ChunkFile, picture: &Picture, description: String) -> Result<PageLayout> {
+    let stream = preview::encode_deflate(picture);
+    let offset = file.append(&stream)?;
+    Ok(PageLayout {
+        width: picture.width,
+        height: picture.height,
+        pixels: Pixels::Rgb8,
+        compression: Compression::Deflate,
+        rows_per_strip: picture.height,
+        strips: vec![Strip { offset, len: stream.len() as u64 }],
+        description,
+        subfile_type: 0,
+        text_tags: Vec::new(),
+        xmp: None,
     })
 }

@@ -26,7 +26,7 @@ const INDEX_FRAME_SECONDS: f64 = 0.0232;
 const FRAME_TOLERANCE: f64 = 1.05;
 /// Frames of fewer samples would leave bands without a bin of their own.
 const LEAST_FRAME: usize = 512;
-/// As long as the picture has room for every frame, frames are this fraction of the final distance apart.
+/// In the first seconds frames are this fraction of the final distance apart, which short recordings keep.
 const FIRST_HOP_FRACTION: usize = 2;
 /// Samples mixed down at a time.
 const PIECE: usize = 4096;

@@ -29,7 +29,7 @@ const MANY_FRAMES: f64 = 8.0;
 const GLIDE: usize = 2;
 
 /// Statistics of closed columns, as the upper 16 bits of the `f32` (within 0.02 dB; greater means greater).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Statistics {
     mean: Vec<u16>,
     maximum: Vec<u16>,
@@ -70,7 +70,7 @@ pub(crate) struct Columns {
 impl Columns {
     /// Columns of rows of `streams × bands` values, from frames `hop` apart at first and `final_hop` in the end.
     ///
-    /// `capacity` must be a multiple of 4, `final_hop` a power of two times `hop`.
+    /// `capacity` must be a multiple of 8, `final_hop` a power of two times `hop`.
     pub fn new(streams: usize, bands: usize, hop: usize, final_hop: usize, capacity: usize) -> Columns {
         let row_len = streams * bands;
         Columns {
@@ -87,7 +87,11 @@ impl Columns {
             sustained: vec![0.0; row_len],
             history: VecDeque::new(),
             count: 0,
-            closed: Statistics::default(),
+            closed: Statistics {
+                mean: Vec::with_capacity(row_len * capacity),
+                maximum: Vec::with_capacity(row_len * capacity),
+                sustained: Vec::with_capacity(row_len * capacity),
+            },
         }
     }
 
@@ -153,9 +157,9 @@ impl Columns {
         }
         self.frames = 0;
         self.count += 1;
-        // Single frames, close together, are only wanted as long as the picture has room for every one.
+        // Single frames, close together, are only wanted for recordings of some seconds.
         let dense = self.hop < self.final_hop;
-        if self.count == if dense { self.capacity / 2 } else { self.capacity } {
+        if self.count == if dense { self.capacity / 4 } else { self.capacity } {
             self.halve();
         }
     }
@@ -241,7 +245,12 @@ fn lesser(a: f32, b: f32) -> f32 {
 
 /// The level in dB of every packed power.
 fn packed_levels() -> Vec<f32> {
-    (0..1 << 15).map(|packed| decibels(unpack(packed).into()) as f32).collect()
+    // 7 bits of mantissa under 8 bits of exponent: the levels of one octave, and how far the octaves are apart.
+    let octave: Vec<f64> = (0..128).map(|mantissa| decibels(f64::from(unpack(127 << 7 | mantissa)))).collect();
+    let step = decibels(2.0);
+    let normal = |packed: u16| octave[usize::from(packed & 127)] + (f64::from(packed >> 7) - 127.0) * step;
+    let level = |packed: u16| if packed < 128 { decibels(unpack(packed).into()) } else { normal(packed) };
+    (0..1 << 15).map(|packed| level(packed) as f32).collect()
 }
 
 /// 0 for columns of up to two half windows, 1 for those of many.
@@ -298,7 +307,9 @@ mod tests {
         while value < 1e3 {
             let error = decibels(f64::from(unpack(pack(value)))) - decibels(f64::from(value));
             assert!(error.abs() < 0.02, "{value}: {error}");
-            value *= 1.0137;
+            let level = f64::from(packed_levels()[usize::from(pack(value))]);
+            assert!((level - decibels(f64::from(unpack(pack(value))))).abs() < 1e-4);
+            value *= 1.137;
         }
         assert_eq!(unpack(pack(0.0)), 0.0);
     }

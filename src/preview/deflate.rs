@@ -34,7 +34,14 @@ pub(crate) fn zlib(rgb: &[u8], row_len: usize, filter_bytes: bool) -> Vec<u8> {
     let stride = row_len + lead;
     let with_lead: Vec<u8>;
     let data = if filter_bytes {
-        with_lead = rgb.chunks(row_len.max(1)).flat_map(|row| [0].into_iter().chain(row.iter().copied())).collect();
+        with_lead = rgb.chunks(row_len.max(1)).fold(
+            Vec::with_capacity(rgb.len() + rgb.len() / row_len.max(1)),
+            |mut all, row| {
+                all.push(0);
+                all.extend_from_slice(row);
+                all
+            },
+        );
         &with_lead
     } else {
         rgb
@@ -79,19 +86,25 @@ impl Finder {
             let limit = (end - at).min(LONGEST);
             let (single, pair) = (hash(&data[at..at + PIXEL]), data.get(at..at + 2 * PIXEL).map(hash));
             let seen = |place: u32| (place as usize).checked_sub(1).map(|place| at - place);
-            let candidates = [
-                (at >= stride).then_some(stride),
-                pair.and_then(|pair| seen(self.pairs[pair])),
-                seen(self.singles[single]),
-            ];
             let (mut length, mut distance) = (0, 0);
-            for candidate in candidates.into_iter().flatten().filter(|distance| *distance <= FARTHEST) {
-                let same = common(&data[at - candidate..], &data[at..at + limit]);
-                let whole = same - same % PIXEL;
-                // A nearer place costs fewer bits, but an equal length is only better there.
-                if whole > length || whole == length && candidate < distance {
-                    (length, distance) = (whole, candidate);
+            let mut consider = |candidate: usize| {
+                if candidate <= FARTHEST {
+                    let same = common(&data[at - candidate..], &data[at..at + limit]);
+                    let whole = same - same % PIXEL;
+                    // A nearer place costs fewer bits.
+                    if whole > length || whole == length && candidate < distance {
+                        (length, distance) = (whole, candidate);
+                    }
                 }
+                length
+            };
+            if at >= stride {
+                consider(stride);
+            }
+            let found = pair.and_then(|pair| seen(self.pairs[pair])).map_or(0, &mut consider);
+            // Where two pixels were found together, one by itself hardly ever leads further.
+            if found < 2 * PIXEL {
+                seen(self.singles[single]).map(&mut consider);
             }
             let next = at + length.max(PIXEL);
             if length == 0 {
