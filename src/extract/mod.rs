@@ -24,8 +24,8 @@ mod wav;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 use serde_json::{Map, json};
@@ -69,6 +69,8 @@ struct Context<'a> {
     errors: AtomicU64,
     source_bytes: AtomicU64,
     archive_bytes: AtomicU64,
+    /// Held while a FLAC of an archive of the originals is written.
+    originals: Mutex<()>,
 }
 
 impl<'a> Context<'a> {
@@ -83,6 +85,7 @@ impl<'a> Context<'a> {
             errors: zero(),
             source_bytes: zero(),
             archive_bytes: zero(),
+            originals: Mutex::new(()),
         }
     }
 
@@ -257,6 +260,8 @@ pub fn verify(
 
 /// Extracts the FLACs of one chunk; false if that was not possible.
 fn extract_chunk(ctx: &Context<'_>, options: &Options, source: &Source, chunk: &Chunk) -> bool {
+    // In archives of the originals two sources can name one TIFF, and so one FLAC to be written.
+    let _alone = (!source.ours).then(|| ctx.originals.lock().unwrap_or_else(|e| e.into_inner()));
     match copy::extract(chunk, &options.out_flac_dir, options.resume, ctx.interrupt) {
         Ok(outcomes) => {
             for (name, status) in outcomes {
