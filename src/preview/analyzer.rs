@@ -26,6 +26,10 @@ const INDEX_FRAME_SECONDS: f64 = 0.0232;
 const FRAME_TOLERANCE: f64 = 1.05;
 /// Frames of fewer samples would leave bands without a bin of their own.
 const LEAST_FRAME: usize = 512;
+/// Longer frames would only take memory: a sample rate is what a header claims.
+const LONGEST_FRAME: usize = 32_768;
+/// The same for acoustic indices, which keep a good deal for each bin.
+const LONGEST_INDEX_FRAME: usize = 8192;
 /// In the first seconds frames are this fraction of the final distance apart, which short recordings keep.
 const FIRST_HOP_FRACTION: usize = 2;
 /// Samples mixed down at a time.
@@ -99,7 +103,8 @@ impl Analyzer {
             (false, true) => (Scale::Mel, MEL_FRAME_SECONDS),
             (false, false) => (Scale::Linear, LINEAR_FRAME_SECONDS),
         };
-        let n = frame_len(rate * seconds * FRAME_TOLERANCE);
+        let longest = if false_color { LONGEST_INDEX_FRAME } else { LONGEST_FRAME };
+        let n = frame_len((rate * seconds * FRAME_TOLERANCE).min(longest as f64));
         // Indices are computed bin by bin and averaged afterwards.
         let bins = (((fmax - fmin) / rate * n as f64).round() as usize).max(1);
         let bank = match (false_color, scale) {

@@ -42,9 +42,9 @@ struct Bin {
     energy_log: f64,
     step: usize,
     /// How many frames had each level.
-    levels: Vec<u32>,
+    levels: Vec<u16>,
     /// Differences of the number of upward crossings from each threshold to the next.
-    crossings: Vec<i32>,
+    crossings: Vec<i16>,
 }
 
 impl Bin {
@@ -71,8 +71,8 @@ impl Bin {
             self.changes += f64::from((amplitude - self.last).abs());
             if step > self.step {
                 // Crossed every threshold above the old level up to the new one.
-                self.crossings[self.step + 1] += 1;
-                self.crossings[step + 1] -= 1;
+                self.crossings[self.step + 1] = self.crossings[self.step + 1].saturating_add(1);
+                self.crossings[step + 1] = self.crossings[step + 1].saturating_sub(1);
             }
         }
         (self.last, self.step) = (amplitude, step);
@@ -81,7 +81,7 @@ impl Bin {
         if power > 0.0 {
             self.energy_log += f64::from(power * log);
         }
-        self.levels[step] += 1;
+        self.levels[step] = self.levels[step].saturating_add(1);
     }
 
     /// The three indices of `frames` frames that last `seconds`, and a clean slate.
@@ -96,7 +96,7 @@ impl Bin {
         // The most frequent level; of equals the lowest.
         let background = (0..STEPS).rev().max_by_key(|step| self.levels[*step]).unwrap_or(0);
         let threshold = (background + EVENT_STEPS).min(STEPS - 1);
-        let events: i32 = self.crossings[..=threshold].iter().sum();
+        let events: i32 = self.crossings[..=threshold].iter().map(|count| i32::from(*count)).sum();
         let concentration = if frames > 1 { 1.0 - bits / greatest } else { 0.0 };
         let indices = [complexity, concentration, f64::from(events) / seconds];
         *self = Bin::new();
