@@ -100,6 +100,21 @@ pub enum Event<'a> {
         /// Why, with file and place.
         error: &'a Error,
     },
+    /// A check found something.
+    Found {
+        /// The item concerned.
+        item: &'a str,
+        /// A stable word for what it is, see `docs/VERIFY.md`.
+        code: &'a str,
+        /// Whether it counts as an error; else it is worth knowing.
+        counts: bool,
+        /// What is wrong, with file and place.
+        error: &'a Error,
+        /// What to do about it; empty where nothing is to be done.
+        remedy: &'a str,
+        /// Further fields for the JSON report.
+        details: Map<String, Value>,
+    },
     /// Work on an item ended, well or not; closes `Started`.
     Ended {
         /// The item.
@@ -129,17 +144,22 @@ impl Event<'_> {
             Event::Chunk { item, status, message, details } => ("chunk", *item, status.word(), *message, Some(details)),
             Event::Note { item, message } => ("note", *item, "note", *message, None),
             Event::Failed { item, error } => {
-                let mut v = json!({
+                let v = json!({
                     "schema_version": SCHEMA_VERSION, "type": "error", "item": item, "status": "failed",
                     "code": error.kind().code(), "message": error.message(),
                 });
-                if let Some(path) = error.path() {
-                    v["path"] = json!(path.to_string_lossy());
+                return Some(placed(v, error));
+            }
+            Event::Found { item, code, counts, error, remedy, details } => {
+                let (kind, status) = if *counts { ("error", "failed") } else { ("note", "note") };
+                let mut v = json!({
+                    "schema_version": SCHEMA_VERSION, "type": kind, "item": item, "status": status,
+                    "code": code, "kind": error.kind().code(), "message": error.message(), "remedy": remedy,
+                });
+                if let Some(object) = v.as_object_mut() {
+                    object.extend(details.clone());
                 }
-                if let Some(offset) = error.offset() {
-                    v["offset"] = json!(offset);
-                }
-                return Some(v);
+                return Some(placed(v, error));
             }
             _ => return None,
         };
@@ -156,6 +176,17 @@ impl Event<'_> {
         }
         Some(Value::Object(v))
     }
+}
+
+/// Adds file and position of an error.
+fn placed(mut value: Value, error: &Error) -> Value {
+    if let Some(path) = error.path() {
+        value["path"] = json!(path.to_string_lossy());
+    }
+    if let Some(offset) = error.offset() {
+        value["offset"] = json!(offset);
+    }
+    value
 }
 
 /// What a run came to; the programs derive their exit status from it.

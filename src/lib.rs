@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`archive`] | encode side: plan → chunk → write → prove → record |
 //! | [`extract`] | decode side: find → check → copy → rebuild |
+//! | [`verify`] | checking archives: findings, damage as time ranges, states, reports |
 //! | [`source`] | what a source file is: scanners of plain-sample containers, decoders of coded audio, sample formats |
 //! | [`flac`] | frames, encoder, decoder, metadata blocks (RFC 9639) |
 //! | [`preview`] | STFT → mel bands → picture |
@@ -39,3 +40,4 @@ pub mod positioned;
 pub mod preview;
 pub mod source;
 pub mod timestamp;
+pub mod verify;

@@ -126,6 +126,10 @@ pub(crate) struct Context<'a> {
     pub(crate) observer: &'a dyn Observer,
 }
 
+/// Files that a run may put beside a TIFF, and that no manifest names: how their names end, and what stands there in the
+/// name of the TIFF.
+pub(crate) const COMPANIONS: [(&str, &str); 1] = [(".png", ".tiff")];
+
 /// Highest sample rate (Hz) that pictures are made for; higher ones are drawn as if they were this.
 const PICTURED_RATE: u32 = 16_000_000;
 

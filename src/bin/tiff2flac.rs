@@ -2,11 +2,13 @@
 
 mod terminal;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use audio_tiff::extract;
 use audio_tiff::interrupt::Interrupt;
+use audio_tiff::verify;
 use clap::{Args, Parser, Subcommand};
 use terminal::{Terminal, Verbosity};
 
@@ -63,19 +65,8 @@ impl Workers {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check everything in an archive; writes nothing
-    Verify {
-        /// The archive folder
-        #[arg(value_name = "DIR")]
-        dir: PathBuf,
-        /// Also decode everything and check that each source would come back with its SHA-256
-        #[arg(long)]
-        deep: bool,
-        #[command(flatten)]
-        workers: Workers,
-        #[command(flatten)]
-        verbosity: Verbosity,
-    },
+    /// Check everything in archives
+    Verify(Verify),
     /// Write a lost manifest.json and SHA256SUMS again, from the TIFFs alone, after checking all of them
     RebuildManifest {
         /// The archive folder
@@ -91,6 +82,48 @@ enum Command {
     },
 }
 
+#[derive(Args)]
+struct Verify {
+    /// The archive folders
+    #[arg(value_name = "DIR", required = true)]
+    dirs: Vec<PathBuf>,
+    /// Also decode everything and check that each source would come back with its SHA-256
+    #[arg(long)]
+    deep: bool,
+    /// Go on with a check that was interrupted; what is checked is recorded for the next time
+    #[arg(long)]
+    resume: bool,
+    /// Where to record what was checked [default: temp/verified.jsonl in the archive, with --resume or --since]
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Check only what was not found well since then (a date, or 36h, 7d, 2w ago)
+    #[arg(long, value_name = "DATE|AGO", value_parser = since)]
+    since: Option<SystemTime>,
+    /// Check a share only; with --state the share goes round, so that repeated runs check everything
+    #[arg(long, value_name = "PERCENT", value_parser = verify::parse_sample)]
+    sample: Option<f64>,
+    /// Choose the sample by this number, the same for the same number
+    #[arg(long, value_name = "N", requires = "sample")]
+    seed: Option<u64>,
+    /// Files that are meant to be there though no manifest names them, as often as needed: 'README*'
+    #[arg(long, value_name = "PATTERN")]
+    ignore: Vec<String>,
+    /// Write a report for a person
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    workers: Workers,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+fn since(text: &str) -> Result<SystemTime, String> {
+    verify::parse_since(text, SystemTime::now())
+}
+
+/// Exit status: all that is wrong can be mended by `tiff2flac repair`.
+const MENDABLE: u8 = 4;
+
 const EXAMPLES: &str = "Examples:
   tiff2flac --input-dir archive --out-flac-dir flacs
   tiff2flac --input-dir archive --reconstruct --out-wav-dir originals
@@ -99,16 +132,14 @@ const EXAMPLES: &str = "Examples:
 
 Exit status: 0 all well; 1 the run could not go on (no archive there, output not writable); 2 wrong
 usage; 3 something could not be verified or restored (named on stderr), all the rest was done;
-130 stopped by Ctrl-C.";
+4 all that `verify` found can be mended by `repair`; 130 stopped by Ctrl-C.";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let interrupt = Interrupt::new();
     terminal::on_signals(&interrupt);
     match cli.command {
-        Some(Command::Verify { dir, deep, workers, verbosity }) => {
-            verify(&dir, deep, workers.count(), verbosity, &interrupt)
-        }
+        Some(Command::Verify(args)) => verify(args, &interrupt),
         Some(Command::RebuildManifest { dir, overwrite, workers, verbosity }) => {
             let terminal = Terminal::new(verbosity, "reading");
             let result = extract::rebuild_manifest(&dir, overwrite, workers.count(), &interrupt, &terminal);
@@ -132,8 +163,28 @@ fn run(args: Extract, interrupt: &Interrupt) -> ExitCode {
     terminal.finish(result)
 }
 
-fn verify(dir: &Path, deep: bool, workers: usize, verbosity: Verbosity, interrupt: &Interrupt) -> ExitCode {
-    let terminal = Terminal::new(verbosity, "verifying");
-    let result = extract::verify(dir, deep, workers, interrupt, &terminal);
-    terminal.finish(result)
+fn verify(args: Verify, interrupt: &Interrupt) -> ExitCode {
+    let options = verify::Options {
+        dirs: args.dirs,
+        deep: args.deep,
+        workers: args.workers.count(),
+        resume: args.resume,
+        state: args.state,
+        since: args.since,
+        sample: args.sample,
+        seed: args.seed,
+        ignore: args.ignore,
+        report: args.report,
+    };
+    let terminal = Terminal::new(args.verbosity, "verifying");
+    let result = verify::run(&options, interrupt, &terminal);
+    terminal.finish_as(result.map(|outcome| {
+        let code = match outcome.summary.errors {
+            0 => terminal::OK,
+            _ if outcome.all_mendable() => MENDABLE,
+            _ => terminal::INCOMPLETE,
+        };
+        let more = [("warnings", outcome.warnings), ("mendable", outcome.mendable)];
+        (outcome.summary, more.into_iter().map(|(key, n)| (key.to_owned(), n.into())).collect(), code)
+    }))
 }

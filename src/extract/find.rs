@@ -9,7 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::extract::recover::{self, Recovered};
 use crate::interrupt::Interrupt;
 use crate::manifest::{
-    self, ArchiveIndex, ChunkRecord, MANIFEST_NAME, ReadLimits, Restore, Severity, Sha256Sum, SourceRecord,
+    self, ArchiveIndex, ChunkRecord, MANIFEST_NAME, Origin, ReadLimits, Real, Restore, Severity, Sha256Sum,
+    SourceRecord,
 };
 use crate::timestamp;
 
@@ -20,10 +21,48 @@ pub struct Found {
     pub name: String,
     /// The sources.
     pub sources: Vec<Source>,
+    /// There is no manifest: what is known comes from the TIFFs.
+    pub from_tiffs: bool,
+    /// The manifest is one of the original programs.
+    pub original: bool,
     /// What a person should know.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// Items that the archive lists and that cannot be used, each with its reason.
-    pub problems: Vec<(String, Error)>,
+    pub problems: Vec<Problem>,
+}
+
+/// Something odd that keeps nothing from being used.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// A stable word; those of [`manifest::Finding`] and of `docs/VERIFY.md`.
+    pub code: &'static str,
+    /// The item concerned.
+    pub item: String,
+    /// A sentence.
+    pub text: String,
+}
+
+impl Note {
+    pub(crate) fn new(code: &'static str, item: impl Into<String>, text: impl Into<String>) -> Note {
+        Note { code, item: item.into(), text: text.into() }
+    }
+}
+
+/// Something that cannot be used.
+#[derive(Debug)]
+pub struct Problem {
+    /// A stable word, as in [`Note`].
+    pub code: &'static str,
+    /// The item concerned.
+    pub item: String,
+    /// Why.
+    pub error: Error,
+}
+
+impl Problem {
+    pub(crate) fn new(code: &'static str, item: impl Into<String>, error: Error) -> Problem {
+        Problem { code, item: item.into(), error }
+    }
 }
 
 /// One source of an archive.
@@ -39,6 +78,8 @@ pub struct Source {
     pub modified: Option<String>,
     /// Frames (samples a channel) in it.
     pub total_samples: Option<u64>,
+    /// Hz; the true rate, also where FLAC's header cannot hold it.
+    pub sample_rate: Option<Real>,
     /// What restoring gives.
     pub restore: Option<Restore>,
     /// The container's short word.
@@ -64,6 +105,8 @@ pub struct Chunk {
     pub output: String,
     /// SHA-256 of each FLAC in it, where known.
     pub flac_sha256: Vec<Option<Sha256Sum>>,
+    /// Where each FLAC lies in the TIFF (first byte, length), where the manifest says so.
+    pub flac_places: Vec<Option<(u64, u64)>>,
     /// SHA-256 of the TIFF, where known.
     pub tiff_sha256: Option<Sha256Sum>,
     /// Length of the TIFF in bytes.
@@ -72,6 +115,8 @@ pub struct Chunk {
     pub start_sample: Option<u64>,
     /// Frames in the chunk.
     pub num_samples: Option<u64>,
+    /// Where the chunk begins in the source, in seconds; all that the originals say about it.
+    pub start_seconds: Option<Real>,
 }
 
 impl Source {
@@ -103,8 +148,10 @@ pub fn find(dir: &Path, interrupt: &Interrupt) -> Result<Found> {
         Some(index) => listed(dir, index)?,
         None => Found { name: dir.display().to_string(), ..Found::default() },
     };
+    found.original = index.as_ref().is_some_and(|index| index.origin == Origin::Original);
     // A journal without a manifest knows of its own run only.
     if fs::symlink_metadata(dir.join(MANIFEST_NAME)).is_err() {
+        found.from_tiffs = true;
         add_unlisted(dir, &mut found, interrupt)?;
         if found.sources.is_empty() && index.is_none() {
             let text = "there is neither a manifest.json nor a TIFF of an archive in this folder";
@@ -122,13 +169,11 @@ fn add_unlisted(dir: &Path, found: &mut Found, interrupt: &Interrupt) -> Result<
     let before = found.sources.len();
     let unknown = scan.sources.iter().filter(|r| !known.contains(&r.record.relative_path));
     found.sources.extend(unknown.map(|r| recovered(dir, r)));
-    found.problems.extend(scan.problems.into_iter().filter(|(item, _)| !known.contains(item)));
+    found.problems.extend(scan.problems.into_iter().filter(|problem| !known.contains(&problem.item)));
     if found.sources.len() > before || known.is_empty() {
-        found.notes.push(
-            "there is no manifest.json: going on from what the TIFFs say about themselves (`tiff2flac rebuild-manifest` \
-             writes it again)"
-                .to_owned(),
-        );
+        let text = "there is no manifest.json: going on from what the TIFFs say about themselves (`tiff2flac \
+                    rebuild-manifest` writes it again)";
+        found.notes.push(Note::new("manifest-missing", MANIFEST_NAME, text));
         found.notes.extend(scan.notes);
     }
     Ok(())
@@ -152,10 +197,10 @@ fn listed(dir: &Path, index: &ArchiveIndex) -> Result<Found> {
     for finding in &index.findings {
         match finding.severity {
             Severity::Error => {
-                let error = Error::new(ErrorKind::Malformed, format!("{} [{}]", finding.text, finding.code));
-                found.problems.push((finding.item.clone(), error));
+                let error = Error::new(ErrorKind::Malformed, finding.text.clone());
+                found.problems.push(Problem::new(finding.code, &finding.item, error));
             }
-            _ => found.notes.push(format!("{}: {} [{}]", finding.item, finding.text, finding.code)),
+            _ => found.notes.push(Note::new(finding.code, &finding.item, &finding.text)),
         }
     }
     let unfinished = unfinished_renames(dir)?;
@@ -165,7 +210,7 @@ fn listed(dir: &Path, index: &ArchiveIndex) -> Result<Found> {
         if entry.record.relative_path.is_empty() && entry.record.sha256.is_some() {
             let text =
                 "the manifest gives a checksum of this source but no relative path; it cannot be told what it was";
-            found.problems.push((entry.name().to_owned(), Error::malformed(text)));
+            found.problems.push(Problem::new("source-unnamed", entry.name(), Error::malformed(text)));
             continue;
         }
         let mut source = source(&entry.record, relative_path);
@@ -179,7 +224,7 @@ fn listed(dir: &Path, index: &ArchiveIndex) -> Result<Found> {
                 Ok(path) => source.chunks.push(self::chunk(&chunk.record, tiff, in_temp(dir, tiff, path, &unfinished))),
                 Err(e) => {
                     source.incomplete = true;
-                    found.problems.push((tiff.clone(), e));
+                    found.problems.push(Problem::new("unsafe-path", tiff, e));
                 }
             }
         }
@@ -209,6 +254,7 @@ fn source(record: &SourceRecord, relative_path: String) -> Source {
         size_bytes: record.size_bytes,
         modified: record.modified.clone(),
         total_samples: record.total_samples,
+        sample_rate: record.sample_rate,
         restore: record.restore.clone(),
         container: record.container.clone().unwrap_or_default(),
         incomplete: false,
@@ -226,9 +272,14 @@ fn chunk(record: &ChunkRecord, tiff: &str, path: PathBuf) -> Chunk {
             0 => vec![record.flac_sha256],
             _ => record.groups.iter().map(|g| g.flac_sha256).collect(),
         },
+        flac_places: match record.groups.len() {
+            0 => vec![record.flac_offset.zip(record.flac_size_bytes)],
+            _ => record.groups.iter().map(|g| g.flac_offset.zip(g.flac_size_bytes)).collect(),
+        },
         tiff_sha256: record.tiff_sha256,
         size_bytes: record.size_bytes,
         start_sample: record.start_sample,
         num_samples: record.num_samples,
+        start_seconds: record.start_time_seconds,
     }
 }

@@ -1,7 +1,7 @@
 //! The decode side: find → check → copy → rebuild.
 //!
-//! [`run`] takes an archive folder, gives its FLACs back, and rebuilds its sources where asked; [`verify`] checks all of
-//! it and writes nothing. As on the encode side, each thread drives one source at a time, and the segments of one FLAC
+//! [`run`] takes an archive folder, gives its FLACs back, and rebuilds its sources where asked ([`crate::verify`] checks
+//! all of it and writes nothing). As on the encode side, each thread drives one source at a time, and the segments of one FLAC
 //! are decoded by whichever threads are free.
 //!
 //! | file | step |
@@ -14,10 +14,10 @@
 //! | `recover` | an archive whose manifest is lost |
 //! | `wav` | decoded samples as a WAV, where the source was none |
 
-mod check;
+pub(crate) mod check;
 mod copy;
 mod find;
-mod rebuild;
+pub(crate) mod rebuild;
 mod recover;
 pub mod tiff;
 mod wav;
@@ -37,7 +37,7 @@ use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest;
 use crate::positioned::ReadAt;
-pub use find::{Chunk, Found, Source, find};
+pub use find::{Chunk, Found, Note, Problem, Source, find};
 use rebuild::{Output, Rebuilder};
 pub use recover::rebuild_manifest;
 use tiff::ChunkTiff;
@@ -60,21 +60,21 @@ pub struct Options {
 }
 
 /// What all parts of a run share.
-struct Context<'a> {
-    interrupt: &'a Interrupt,
-    observer: &'a dyn Observer,
+pub(crate) struct Context<'a> {
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) observer: &'a dyn Observer,
     workers: usize,
     ok: AtomicU64,
     skipped: AtomicU64,
-    errors: AtomicU64,
+    pub(crate) errors: AtomicU64,
     source_bytes: AtomicU64,
-    archive_bytes: AtomicU64,
+    pub(crate) archive_bytes: AtomicU64,
     /// Held while a FLAC of an archive of the originals is written.
     originals: Mutex<()>,
 }
 
 impl<'a> Context<'a> {
-    fn new(workers: usize, interrupt: &'a Interrupt, observer: &'a dyn Observer) -> Context<'a> {
+    pub(crate) fn new(workers: usize, interrupt: &'a Interrupt, observer: &'a dyn Observer) -> Context<'a> {
         let zero = AtomicU64::default;
         Context {
             interrupt,
@@ -89,24 +89,24 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn failed(&self, item: &str, error: &Error) {
+    pub(crate) fn failed(&self, item: &str, error: &Error) {
         if error.kind() != ErrorKind::Interrupted {
             self.errors.fetch_add(1, Ordering::Relaxed);
             self.observer.on(&Event::Failed { item, error });
         }
     }
 
-    fn counted(&self, status: Status) {
+    pub(crate) fn counted(&self, status: Status) {
         let counter = if status == Status::Skipped { &self.skipped } else { &self.ok };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn advance(&self, item: &str, bytes: u64) {
+    pub(crate) fn advance(&self, item: &str, bytes: u64) {
         self.observer.on(&Event::Advanced { item, bytes });
     }
 
     /// The run's threads.
-    fn pool(&self) -> Result<rayon::ThreadPool> {
+    pub(crate) fn pool(&self) -> Result<rayon::ThreadPool> {
         rayon::ThreadPoolBuilder::new()
             .num_threads(self.workers)
             .thread_name(|i| format!("worker-{i}"))
@@ -114,8 +114,13 @@ impl<'a> Context<'a> {
             .map_err(|e| Error::limit(format!("the threads could not be started: {e}")))
     }
 
-    /// Runs `body` for every source, `workers` at a time, each with the number of sources that are in work with it.
-    fn for_each_source(&self, sources: &[Source], body: impl Fn(&Source, usize) + Sync) -> Result<()> {
+    /// Runs `body` for every source, `workers` at a time, each with its number and the number of sources that
+    /// are in work with it.
+    pub(crate) fn for_each_source(
+        &self,
+        sources: &[Source],
+        body: impl Fn(usize, &Source, usize) + Sync,
+    ) -> Result<()> {
         let pool = self.pool()?;
         let next = AtomicUsize::new(0);
         pool.broadcast(|_| {
@@ -127,14 +132,14 @@ impl<'a> Context<'a> {
                 }
                 let bytes = source.chunks.iter().filter_map(|c| c.size_bytes).sum();
                 self.observer.on(&Event::Started { item: &source.relative_path, bytes });
-                body(source, self.workers.min(sources.len() - number).max(1));
+                body(number, source, self.workers.min(sources.len() - number).max(1));
                 self.observer.on(&Event::Ended { item: &source.relative_path });
             }
         });
         self.interrupt.check()
     }
 
-    fn summary(&self) -> Summary {
+    pub(crate) fn summary(&self) -> Summary {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Summary {
             ok: get(&self.ok),
@@ -148,10 +153,10 @@ impl<'a> Context<'a> {
 
 fn announce(found: &Found, ctx: &Context<'_>) {
     for note in &found.notes {
-        ctx.observer.on(&Event::Note { item: &found.name, message: note });
+        ctx.observer.on(&Event::Note { item: &note.item, message: &format!("{} [{}]", note.text, note.code) });
     }
-    for (item, error) in &found.problems {
-        ctx.failed(item, error);
+    for problem in &found.problems {
+        ctx.failed(&problem.item, &problem.error);
     }
     let bytes = found.sources.iter().flat_map(|s| &s.chunks).filter_map(|c| c.size_bytes).sum();
     ctx.observer.on(&Event::Planned { items: found.sources.len() as u64, bytes });
@@ -172,7 +177,7 @@ pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) ->
         durable::create_dir_all(&options.out_wav_dir)?;
     }
     announce(&found, &ctx);
-    ctx.for_each_source(&found.sources, |source, drivers| {
+    ctx.for_each_source(&found.sources, |_, source, drivers| {
         let whole = source
             .chunks
             .par_iter()
@@ -193,66 +198,6 @@ pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) ->
                 observer.on(&Event::File { item: &source.relative_path, status, message: "", details });
             }
             Err(e) => ctx.failed(&source.relative_path, &e),
-        }
-    })?;
-    Ok(ctx.summary())
-}
-
-/// Checks every chunk of an archive: the TIFF's and the FLACs' checksums, every frame, the MD5, and that the chunks of a
-/// source are complete and adjoin. With `deep`, that the rebuilt source would have its SHA-256 too. Writes nothing.
-///
-/// # Errors
-/// As [`run`].
-pub fn verify(
-    dir: &Path,
-    deep: bool,
-    workers: usize,
-    interrupt: &Interrupt,
-    observer: &dyn Observer,
-) -> Result<Summary> {
-    let ctx = Context::new(workers, interrupt, observer);
-    let found = ctx.pool()?.install(|| find(dir, interrupt))?;
-    announce(&found, &ctx);
-    ctx.for_each_source(&found.sources, |source, drivers| {
-        let whole = source
-            .chunks
-            .par_iter()
-            .map(|chunk| match check::check_chunk(source, chunk, interrupt) {
-                Ok(()) => {
-                    ctx.counted(Status::Verified);
-                    ctx.archive_bytes.fetch_add(chunk.size_bytes.unwrap_or(0), Ordering::Relaxed);
-                    ctx.advance(&source.relative_path, chunk.size_bytes.unwrap_or(0));
-                    let event = Event::Chunk {
-                        item: &chunk.tiff_path,
-                        status: Status::Verified,
-                        message: "",
-                        details: Map::new(),
-                    };
-                    observer.on(&event);
-                    true
-                }
-                Err(e) => {
-                    ctx.failed(&chunk.tiff_path, &e);
-                    false
-                }
-            })
-            .reduce(|| true, |a, b| a && b);
-        if let Err(e) = check::check_complete(source) {
-            ctx.failed(&source.relative_path, &e);
-        } else if whole && deep {
-            match restored(&ctx, source, drivers, Output::new(None)) {
-                Ok(_) => {
-                    ctx.counted(Status::Verified);
-                    let event = Event::File {
-                        item: &source.relative_path,
-                        status: Status::Verified,
-                        message: "restores to its SHA-256",
-                        details: Map::new(),
-                    };
-                    observer.on(&event);
-                }
-                Err(e) => ctx.failed(&source.relative_path, &e),
-            }
         }
     })?;
     Ok(ctx.summary())
@@ -348,7 +293,7 @@ fn is_whole(ctx: &Context<'_>, source: &Source, target: &Path) -> Result<bool> {
 }
 
 /// Decodes a source's chunks into `out` and compares length and SHA-256 with what they should be.
-fn restored(ctx: &Context<'_>, source: &Source, drivers: usize, mut out: Output) -> Result<Option<File>> {
+pub(crate) fn restored(ctx: &Context<'_>, source: &Source, drivers: usize, mut out: Output) -> Result<Option<File>> {
     let progress = |bytes: u64| {
         ctx.source_bytes.fetch_add(bytes, Ordering::Relaxed);
     };

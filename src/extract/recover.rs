@@ -15,7 +15,7 @@ use serde_json::Map;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, Observer, Status, Summary};
-use crate::extract::find::{self, Found, Source};
+use crate::extract::find::{self, Found, Note, Problem, Source};
 use crate::extract::rebuild::Output;
 use crate::extract::tiff::ChunkTiff;
 use crate::extract::{Context, check, restored};
@@ -42,9 +42,9 @@ pub(super) struct Recovered {
 pub(super) struct Scan {
     /// Sorted by relative path.
     pub(super) sources: Vec<Recovered>,
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Note>,
     /// TIFFs and sources that cannot be used as they are, each with its reason.
-    pub(super) problems: Vec<(String, Error)>,
+    pub(super) problems: Vec<Problem>,
 }
 
 /// One TIFF of ours.
@@ -80,8 +80,13 @@ pub(super) fn scan(dir: &Path, interrupt: &Interrupt) -> Result<Scan> {
                 let key = (member.metadata.relative_path.clone(), member.metadata.source_sha256.clone());
                 groups.entry(key).or_default().push(member);
             }
-            Ok(None) => scan.notes.push(format!("{name}: a TIFF that is no chunk of an archive; left out")),
-            Err(e) => scan.problems.push((name, e)),
+            Ok(None) => {
+                scan.notes.push(Note::new("tiff-not-ours", name, "a TIFF that is no chunk of an archive; left out"));
+            }
+            Err(e) => {
+                let code = if e.kind() == ErrorKind::Io { "tiff-unreadable" } else { "tiff-malformed" };
+                scan.problems.push(Problem::new(code, name, e));
+            }
         }
     }
     for members in groups.into_values() {
@@ -91,13 +96,14 @@ pub(super) fn scan(dir: &Path, interrupt: &Interrupt) -> Result<Scan> {
 }
 
 /// Collects the TIFFs below `dir/relative`, sorted; links and what cannot be listed are told.
-fn walk(dir: &Path, relative: &Path, paths: &mut Vec<PathBuf>, problems: &mut Vec<(String, Error)>) {
+fn walk(dir: &Path, relative: &Path, paths: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) {
     let here = dir.join(relative);
     let entries = fs::read_dir(&here).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
     let mut entries = match entries {
         Ok(entries) => entries,
         Err(e) => {
-            return problems.push((relative.to_string_lossy().into_owned(), Error::io("listing", e).at_path(here)));
+            let error = Error::io("listing", e).at_path(here);
+            return problems.push(Problem::new("folder-unreadable", relative.to_string_lossy(), error));
         }
     };
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -113,11 +119,14 @@ fn walk(dir: &Path, relative: &Path, paths: &mut Vec<PathBuf>, problems: &mut Ve
             // A link to a TIFF counts where it stays inside the archive.
             Ok(kind) if is_tiff && kind.is_symlink() => match manifest::confine(dir, &below) {
                 Ok(_) => paths.push(below),
-                Err(e) => problems.push((below.to_string_lossy().into_owned(), e)),
+                Err(e) => problems.push(Problem::new("unsafe-path", below.to_string_lossy(), e)),
             },
             Ok(kind) if is_tiff && kind.is_file() => paths.push(below),
             Ok(_) => {}
-            Err(e) => problems.push((below.to_string_lossy().into_owned(), Error::io("looking at", e))),
+            Err(e) => {
+                let error = Error::io("looking at", e).at_path(dir.join(&below));
+                problems.push(Problem::new("folder-unreadable", below.to_string_lossy(), error));
+            }
         }
     }
 }
@@ -191,14 +200,15 @@ impl Scan {
         let mut kept: Vec<Member> = Vec::with_capacity(members.len());
         for member in members {
             match kept.last() {
-                Some(first) if first.metadata.chunk_index == member.metadata.chunk_index => self.notes.push(format!(
-                    "{}: the same chunk of {} as {}; left out",
-                    member.tiff_path, member.metadata.relative_path, first.tiff_path
-                )),
+                Some(first) if first.metadata.chunk_index == member.metadata.chunk_index => {
+                    let text =
+                        format!("the same chunk of {} as {}; left out", member.metadata.relative_path, first.tiff_path);
+                    self.notes.push(Note::new("chunk-twice", member.tiff_path, text));
+                }
                 Some(first) if !same_source(&first.metadata, &member.metadata) => {
                     let text =
                         format!("says otherwise about {} than {}", first.metadata.relative_path, first.tiff_path);
-                    self.problems.push((member.tiff_path, Error::mismatch(text)));
+                    self.problems.push(Problem::new("tiff-contradicts", member.tiff_path, Error::mismatch(text)));
                 }
                 _ => kept.push(member),
             }
@@ -219,11 +229,12 @@ impl Scan {
                 if other.incomplete && !recovered.incomplete {
                     *other = recovered;
                 }
-                self.problems.push((about.relative_path, Error::mismatch(text)));
+                self.problems.push(Problem::new("source-twice", about.relative_path, Error::mismatch(text)));
             }
             None => {
                 if let Some(text) = missing {
-                    self.problems.push((about.relative_path, Error::new(ErrorKind::Missing, text)));
+                    let error = Error::new(ErrorKind::Missing, text);
+                    self.problems.push(Problem::new("chunks-missing", about.relative_path, error));
                 }
                 self.sources.push(recovered);
             }
@@ -361,18 +372,16 @@ fn rebuild(dir: &Path, workers: usize, interrupt: &Interrupt, observer: &dyn Obs
     let found = Found {
         name: dir.display().to_string(),
         sources: scan.sources.iter().map(|recovered| find::recovered(dir, recovered)).collect(),
+        from_tiffs: true,
+        original: false,
         notes: scan.notes,
         problems: scan.problems,
     };
     super::announce(&found, &ctx);
     let mut manifest = manifest_of(&scan.sources, &known.manifest);
     let checked = std::sync::Mutex::new(Files::default());
-    ctx.for_each_source(&found.sources, |source, drivers| {
-        // Both lists are in the same order, sorted by a path that is there once.
-        let Ok(at) = scan.sources.binary_search_by(|r| r.record.relative_path.cmp(&source.relative_path)) else {
-            return;
-        };
-        let mut record = scan.sources[at].record.clone();
+    ctx.for_each_source(&found.sources, |number, source, drivers| {
+        let mut record = scan.sources[number].record.clone();
         check_source(&ctx, source, &mut record, drivers);
         known.complete(&mut record);
         checked.lock().unwrap_or_else(|e| e.into_inner()).put(record);

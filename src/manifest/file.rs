@@ -14,6 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// The manifest's name in an archive.
 pub const MANIFEST_NAME: &str = "manifest.json";
 
+/// The name of the manifest's signature.
+pub const SIGNATURE_NAME: &str = "manifest.json.sig";
+
 /// Bounds for reading a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimits {

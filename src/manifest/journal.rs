@@ -22,6 +22,8 @@ use crate::error::{Error, Result};
 
 /// The folder for work in progress, inside the archive.
 pub const TEMP_DIR: &str = "temp";
+/// The name of the state of verifications in [`TEMP_DIR`]; it outlives the runs that write to the archive.
+pub const STATE_NAME: &str = "verified.jsonl";
 /// The journal's name in [`TEMP_DIR`].
 pub const JOURNAL_NAME: &str = "journal.jsonl";
 

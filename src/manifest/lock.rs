@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::journal::TEMP_DIR;
+use super::journal::{STATE_NAME, TEMP_DIR};
 use crate::error::{Error, Result};
 
 /// The lock's name in [`TEMP_DIR`].
@@ -59,7 +59,7 @@ impl ArchiveLock {
         Err(Error::while_("locking the archive", &path)(busy))
     }
 
-    /// Ends the run: removes `temp/` with all that is in it, and gives the lock up. Without `remove_temp` only the lock
+    /// Ends the run: removes `temp/` with all that is in it (but for the state of verifications), and gives the lock up. Without `remove_temp` only the lock
     /// file goes.
     ///
     /// # Errors
@@ -71,7 +71,8 @@ impl ArchiveLock {
                 let entry = entry.map_err(Error::while_("listing", &self.temp))?;
                 let path = entry.path();
                 let is_dir = entry.file_type().map_err(Error::while_("examining", &path))?.is_dir();
-                let removed = match (entry.file_name() == LOCK_NAME, is_dir) {
+                let stays = entry.file_name() == LOCK_NAME || entry.file_name() == STATE_NAME;
+                let removed = match (stays, is_dir) {
                     (true, _) => Ok(()),
                     (false, true) => fs::remove_dir_all(&path),
                     (false, false) => fs::remove_file(&path),

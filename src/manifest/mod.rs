@@ -32,9 +32,9 @@ mod sums;
 mod values;
 
 pub use atomic::{sync_dir, write_atomically};
-pub use file::{MANIFEST_NAME, ReadLimits};
+pub use file::{MANIFEST_NAME, ReadLimits, SIGNATURE_NAME};
 pub use index::{ArchiveIndex, ChunkEntry, FailedChunk, Finding, Origin, Severity, SourceEntry};
-pub use journal::{Entry, EntryKind, JOURNAL_NAME, Journal, Rename, Replay, TEMP_DIR, replay};
+pub use journal::{Entry, EntryKind, JOURNAL_NAME, Journal, Rename, Replay, STATE_NAME, TEMP_DIR, replay};
 pub use lock::{ArchiveLock, LOCK_NAME};
 pub use model::{
     ChunkRecord, Chunks, FORMAT, FORMAT_VERSION, Files, GroupRecord, Manifest, Restore, SourceRecord, created_by,

@@ -11,7 +11,7 @@
 
 use std::collections::HashSet;
 
-use super::file::MANIFEST_NAME;
+use super::file::{MANIFEST_NAME, SIGNATURE_NAME};
 use super::journal::TEMP_DIR;
 use super::model::Manifest;
 use super::sums::SUMS_NAME;
@@ -100,7 +100,7 @@ fn key(stem: &str) -> String {
 /// The folder in the archive for a folder of the input.
 fn mirrored(folder: &str) -> String {
     let first = folder.split('/').next().unwrap_or(folder);
-    let own = [TEMP_DIR, MANIFEST_NAME, "manifest.json.sig", SUMS_NAME];
+    let own = [TEMP_DIR, MANIFEST_NAME, SIGNATURE_NAME, SUMS_NAME];
     if own.iter().any(|name| name.eq_ignore_ascii_case(first)) {
         return format!("{first}_{}", &folder[first.len()..]);
     }

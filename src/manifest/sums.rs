@@ -90,13 +90,37 @@ impl Sums {
     /// # Errors
     /// As [`Sums::read`]; two different sums for one path are an error too.
     pub fn from_reader(reader: impl Read) -> Result<Sums> {
+        let (sums, mut faults) = Sums::read_all(reader)?;
+        if faults.is_empty() { Ok(sums) } else { Err(faults.swap_remove(0)) }
+    }
+
+    /// As [`Sums::read`], but goes on behind lines that cannot be read, and gives what was wrong with each.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn read_faulty(dir: &Path) -> Result<Option<(Sums, Vec<Error>)>> {
+        let path = dir.join(SUMS_NAME);
+        match File::open(&path) {
+            Ok(file) => {
+                let (sums, faults) = Sums::read_all(file).map_err(|e| e.at_path(&path))?;
+                Ok(Some((sums, faults.into_iter().map(|fault| fault.at_path(&path)).collect())))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::while_("opening", &path)(e)),
+        }
+    }
+
+    /// Reads what can be read, and says what was wrong with each of the other lines, up to a thousand.
+    fn read_all(reader: impl Read) -> Result<(Sums, Vec<Error>)> {
+        const MOST_FAULTS: usize = 1000;
         let mut reader = BufReader::with_capacity(256 << 10, reader);
         let mut sums = Sums::default();
+        let mut faults = Vec::new();
         let mut line = Vec::new();
         for number in 1u64.. {
             line.clear();
             let read = reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
-            if read.map_err(|e| Error::io("reading the checksums", e))? == 0 {
+            if read.map_err(|e| Error::io("reading the checksums", e))? == 0 || faults.len() >= MOST_FAULTS {
                 break;
             }
             let text = line.strip_suffix(b"\n").unwrap_or(&line);
@@ -104,12 +128,17 @@ impl Sums {
                 continue;
             }
             let bad = |why: &str| Error::malformed(format!("line {number} of the checksums {why}"));
-            let (path, sum) = from_line(text).ok_or_else(|| bad("is none that sha256sum writes"))?;
-            if sums.by_path.insert(path, sum).is_some_and(|earlier| earlier != sum) {
-                return Err(bad("gives another checksum than an earlier one for the same file"));
+            let Some((path, sum)) = from_line(text) else {
+                faults.push(bad("is none that sha256sum writes"));
+                continue;
+            };
+            if sums.by_path.get(&path).is_some_and(|earlier| *earlier != sum) {
+                faults.push(bad("gives another checksum than an earlier one for the same file"));
+                continue;
             }
+            sums.by_path.insert(path, sum);
         }
-        Ok(sums)
+        Ok((sums, faults))
     }
 
     /// Writes the sums of the archive in `dir`, atomically; gives the checksum of the file itself.

@@ -1,6 +1,6 @@
 //! What both programs show: bars and messages on stderr, results or JSON Lines on stdout, the exit status.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -10,6 +10,7 @@ use audio_tiff::error::{Error, ErrorKind, Result};
 use audio_tiff::events::{Event, Observer, Summary};
 use audio_tiff::interrupt::Interrupt;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Map, Value};
 
 /// All well.
 pub const OK: u8 = 0;
@@ -52,6 +53,8 @@ pub struct Terminal {
 struct State {
     total: Option<ProgressBar>,
     items: HashMap<String, ProgressBar>,
+    /// Codes of findings whose remedy has been told.
+    told: HashSet<String>,
 }
 
 impl Terminal {
@@ -76,7 +79,7 @@ impl Terminal {
         });
     }
 
-    fn json(&self, value: &serde_json::Value) {
+    fn json(&self, value: &Value) {
         let mut out = std::io::stdout().lock();
         if writeln!(out, "{value}").is_err() {
             // A closed pipe ends the report, not the work.
@@ -85,6 +88,11 @@ impl Terminal {
 
     /// Shows how the run came out, and gives the exit status.
     pub fn finish(&self, result: Result<Summary>) -> ExitCode {
+        self.finish_as(result.map(|summary| (summary, Map::new(), if summary.errors > 0 { INCOMPLETE } else { OK })))
+    }
+
+    /// As [`Terminal::finish`], with further fields for the summary, and the exit status of a run that ended.
+    pub fn finish_as(&self, result: Result<(Summary, Map<String, Value>, u8)>) -> ExitCode {
         if let Ok(mut state) = self.state.lock() {
             state.items.drain().for_each(|(_, bar)| bar.finish_and_clear());
             if let Some(bar) = state.total.take() {
@@ -92,15 +100,18 @@ impl Terminal {
             }
         }
         let code = match result {
-            Ok(summary) => {
+            Ok((summary, more, code)) => {
                 if self.verbosity.json {
                     let mut value = summary.to_json();
+                    for (key, field) in more {
+                        value[key] = field;
+                    }
                     value["seconds"] = serde_json::json!(self.began.elapsed().as_secs_f64());
                     self.json(&value);
                 } else if !self.verbosity.quiet || summary.errors > 0 {
                     let _ = writeln!(std::io::stdout(), "{}", summary.line());
                 }
-                if summary.errors > 0 { INCOMPLETE } else { OK }
+                code
             }
             Err(e) => {
                 if self.verbosity.json
@@ -189,7 +200,16 @@ impl Observer for Terminal {
                 }
             }
             Event::Note { item, message } if normal => self.say(&format!("note: {item}: {message}")),
-            Event::Failed { item, error } => self.say(&failure(item, error)),
+            Event::Failed { item, error } => self.say(&format!("error: {}", failure(item, error))),
+            Event::Found { item, code, counts, error, remedy, .. } if *counts || normal => {
+                let word = if *counts { "error" } else { "note" };
+                self.say(&format!("{word}: {} [{code}]", failure(item, error)));
+                // The same advice over and over would hide what was found.
+                let first = self.state.lock().is_ok_and(|mut state| state.told.insert((*code).to_owned()));
+                if first && !remedy.is_empty() {
+                    self.say(&format!("  what to do about {code}: {remedy}"));
+                }
+            }
             _ => {}
         }
     }
@@ -198,9 +218,9 @@ impl Observer for Terminal {
 /// The item, unless the error names its file by itself.
 fn failure(item: &str, error: &Error) -> String {
     match error.path() {
-        Some(path) if path.to_string_lossy().ends_with(item) => format!("error: {error}"),
-        _ if item.is_empty() => format!("error: {error}"),
-        _ => format!("error: {item}: {error}"),
+        Some(path) if path.to_string_lossy().ends_with(item) => error.to_string(),
+        _ if item.is_empty() => error.to_string(),
+        _ => format!("{item}: {error}"),
     }
 }
 

@@ -27,7 +27,7 @@ mod vorbis;
 mod wave;
 
 pub use text::{vorbis_key, vorbis_value};
-pub use user::{MetadataFile, parse_meta_arg};
+pub use user::{MetadataFile, glob_matches, parse_meta_arg};
 
 use std::collections::BTreeMap;
 use std::fmt;

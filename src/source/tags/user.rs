@@ -200,7 +200,7 @@ impl MetadataFile {
         let mut values = BTreeMap::new();
         for (pattern, more) in &self.patterns {
             let against = if pattern.contains('/') { path.as_str() } else { name };
-            if matches(pattern, against) {
+            if glob_matches(pattern, against) {
                 values.extend(more.clone());
             }
         }
@@ -279,7 +279,7 @@ fn normal(path: &str) -> String {
 }
 
 /// Whether `text` fits a pattern of "*" and "?", in time proportional to the product of their lengths at worst.
-fn matches(pattern: &str, text: &str) -> bool {
+pub fn glob_matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
@@ -376,8 +376,8 @@ mod tests {
             ("?", "", false),
             ("ü*", "ürg", true),
         ] {
-            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+            assert_eq!(glob_matches(pattern, text), fits, "{pattern} {text}");
         }
-        assert!(!matches(&"*a".repeat(200), &"a".repeat(150)));
+        assert!(!glob_matches(&"*a".repeat(200), &"a".repeat(150)));
     }
 }
