@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`archive`] | encode side: plan → chunk → write → prove → record |
 //! | [`extract`] | decode side: find → check → copy → rebuild |
+//! | [`bag`] | BagIt around an archive |
 //! | [`verify`] | checking archives: findings, damage as time ranges, states, reports |
 //! | [`source`] | what a source file is: scanners of plain-sample containers, decoders of coded audio, sample formats |
 //! | [`flac`] | frames, encoder, decoder, metadata blocks (RFC 9639) |
@@ -26,6 +27,7 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod archive;
+pub mod bag;
 pub mod container;
 pub mod durable;
 pub mod error;

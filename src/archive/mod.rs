@@ -186,6 +186,25 @@ impl Tally {
 /// Where the run as a whole cannot go on: the input is not there, the archive folder is not writable or in use by
 /// another run, its manifest is unreadable; or `Interrupted`, with all finished sources kept.
 pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Summary> {
+    let root = manifest::archive_dir(&options.output);
+    if root == options.output {
+        return run_in(options, interrupt, observer);
+    }
+    let before = modified(&root);
+    let summary = run_in(&Options { output: root.clone(), ..options.clone() }, interrupt, observer)?;
+    if !options.dry_run && modified(&root) != before {
+        let message = "the bag around the archive is not up to date any more; `tiff2flac bag` brings it up to date";
+        observer.on(&Event::Note { item: &options.output.to_string_lossy(), message });
+    }
+    Ok(summary)
+}
+
+/// When the manifest was last written.
+fn modified(root: &Path) -> Option<std::time::SystemTime> {
+    fs::metadata(root.join(manifest::MANIFEST_NAME)).ok()?.modified().ok()
+}
+
+fn run_in(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Summary> {
     if options.chunk_seconds == 0 {
         return Err(Error::new(ErrorKind::Usage, "--chunk-seconds must be at least 1"));
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use audio_tiff::bag;
 use audio_tiff::extract;
 use audio_tiff::interrupt::Interrupt;
 use audio_tiff::verify;
@@ -67,6 +68,8 @@ impl Workers {
 enum Command {
     /// Check everything in archives
     Verify(Verify),
+    /// Make a bag (BagIt, RFC 8493) of an archive, without copying; a bag goes on being an archive
+    Bag(Bag),
     /// Write a lost manifest.json and SHA256SUMS again, from the TIFFs alone, after checking all of them
     RebuildManifest {
         /// The archive folder
@@ -117,6 +120,30 @@ struct Verify {
     verbosity: Verbosity,
 }
 
+#[derive(Args)]
+struct Bag {
+    /// The archive folder, which becomes the bag; or a bag, to bring it up to date
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Make the bag here, of hard links, and leave the archive as it is
+    #[arg(long, value_name = "BAG")]
+    into: Option<PathBuf>,
+    /// A line of bag-info.txt, as often as needed: Source-Organization=…, Contact-Name=…
+    #[arg(long, value_name = "LABEL=VALUE", value_parser = info)]
+    info: Vec<(String, String)>,
+    /// Read every TIFF and compare it with its checksum first
+    #[arg(long)]
+    verify: bool,
+    #[command(flatten)]
+    workers: Workers,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+fn info(text: &str) -> Result<(String, String), String> {
+    bag::parse_info(text).map_err(|e| e.to_string())
+}
+
 fn since(text: &str) -> Result<SystemTime, String> {
     verify::parse_since(text, SystemTime::now())
 }
@@ -140,6 +167,7 @@ fn main() -> ExitCode {
     terminal::on_signals(&interrupt);
     match cli.command {
         Some(Command::Verify(args)) => verify(args, &interrupt),
+        Some(Command::Bag(args)) => make_bag(args, &interrupt),
         Some(Command::RebuildManifest { dir, overwrite, workers, verbosity }) => {
             let terminal = Terminal::new(verbosity, "reading");
             let result = extract::rebuild_manifest(&dir, overwrite, workers.count(), &interrupt, &terminal);
@@ -160,6 +188,19 @@ fn run(args: Extract, interrupt: &Interrupt) -> ExitCode {
     };
     let terminal = Terminal::new(args.verbosity, "extracting");
     let result = extract::run(&options, interrupt, &terminal);
+    terminal.finish(result)
+}
+
+fn make_bag(args: Bag, interrupt: &Interrupt) -> ExitCode {
+    let options = bag::Options {
+        dir: args.dir,
+        into: args.into,
+        info: args.info,
+        verify: args.verify,
+        workers: args.workers.count(),
+    };
+    let terminal = Terminal::new(args.verbosity, "bagging");
+    let result = bag::run(&options, interrupt, &terminal);
     terminal.finish(result)
 }
 

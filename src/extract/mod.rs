@@ -171,7 +171,8 @@ fn announce(found: &Found, ctx: &Context<'_>) {
 /// `Interrupted`.
 pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Summary> {
     let ctx = Context::new(options.workers, interrupt, observer);
-    let found = ctx.pool()?.install(|| find(&options.input_dir, interrupt))?;
+    let dir = manifest::archive_dir(&options.input_dir);
+    let found = ctx.pool()?.install(|| find(&dir, interrupt))?;
     durable::create_dir_all(&options.out_flac_dir)?;
     if options.reconstruct {
         durable::create_dir_all(&options.out_wav_dir)?;

@@ -347,6 +347,7 @@ pub fn rebuild_manifest(
     if !dir.is_dir() {
         return Err(Error::new(ErrorKind::Missing, "there is no such archive folder").at_path(dir));
     }
+    let dir = &manifest::archive_dir(dir);
     let path = dir.join(MANIFEST_NAME);
     if !overwrite && fs::symlink_metadata(&path).is_ok() {
         let text = "there is a manifest already; nothing was changed. Use --overwrite to write it again from the TIFFs";

@@ -6,6 +6,7 @@
 //! - `journal`, `renames`: the write-ahead log `temp/journal.jsonl`, so that a manifest of many small files is not rewritten for
 //!   each of them and nothing that was reported as done is lost.
 //! - `lock`: one writer at a time for an archive.
+//! - `home`: archives inside of bags.
 //! - `names`: what TIFFs are called.
 //! - `paths`: names from a manifest as paths, never out of the folder they belong to.
 //! - `sums`: `SHA256SUMS` for `sha256sum -c`.
@@ -18,6 +19,7 @@
 
 mod atomic;
 mod file;
+mod home;
 mod index;
 mod journal;
 mod lock;
@@ -33,6 +35,7 @@ mod values;
 
 pub use atomic::{sync_dir, write_atomically};
 pub use file::{MANIFEST_NAME, ReadLimits, SIGNATURE_NAME};
+pub use home::{PAYLOAD_DIR, archive_dir, bag_around, side_dir};
 pub use index::{ArchiveIndex, ChunkEntry, FailedChunk, Finding, Origin, Severity, SourceEntry};
 pub use journal::{Entry, EntryKind, JOURNAL_NAME, Journal, Rename, Replay, STATE_NAME, TEMP_DIR, replay};
 pub use lock::{ArchiveLock, LOCK_NAME};

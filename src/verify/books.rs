@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::archive;
+use crate::bag;
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Found, Source};
 use crate::hash;
@@ -83,11 +84,7 @@ pub(crate) fn sums(dir: &Path, found: &Found, interrupt: &Interrupt) -> Result<V
 
 fn manifest_sum(dir: &Path, expected: manifest::Sha256Sum, interrupt: &Interrupt) -> Result<Option<Finding>> {
     let path = dir.join(MANIFEST_NAME);
-    let sum = fs::File::open(&path).map_err(Error::while_("opening", &path)).and_then(|file| {
-        let len = ReadAt::len(&file).map_err(Error::while_("looking at", &path))?;
-        hash::sha256_range(&file, 0, len, interrupt, |_| ()).map_err(|e| e.at_path(&path))
-    });
-    match sum {
+    match file_sum(&path, interrupt) {
         Ok(sum) if sum == expected => Ok(None),
         Ok(sum) => {
             let text = format!("its SHA-256 is {sum}, {SUMS_NAME} says {expected}");
@@ -96,6 +93,53 @@ fn manifest_sum(dir: &Path, expected: manifest::Sha256Sum, interrupt: &Interrupt
         Err(e) if e.kind() == ErrorKind::Interrupted => Err(e),
         Err(e) => Ok(Some(Finding::new("manifest-changed", MANIFEST_NAME, e))),
     }
+}
+
+/// The payload manifest of the bag around an archive, if there is one: whether it is up to date.
+pub(crate) fn bag(dir: &Path, found: &Found, interrupt: &Interrupt) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let Some(bag) = manifest::bag_around(dir) else { return Ok(findings) };
+    let path = bag.join(bag::PAYLOAD_MANIFEST);
+    let listed = match bag::read_manifest(&path) {
+        Ok(listed) => listed.unwrap_or_default(),
+        Err(e) => return Ok(vec![Finding::new("bag-differs", bag::PAYLOAD_MANIFEST, e)]),
+    };
+    let mut differ = |name: &str, text: &str| {
+        let error = Error::mismatch(text).at_path(&path);
+        findings.push(Finding::new("bag-differs", name, error));
+    };
+    let entry = |name: &str| listed.get(&format!("{}/{name}", manifest::PAYLOAD_DIR));
+    for chunk in found.sources.iter().flat_map(|source| &source.chunks) {
+        match (entry(&chunk.output), chunk.tiff_sha256) {
+            (None, _) => differ(&chunk.output, "the bag's manifest does not list it"),
+            (Some(sum), Some(expected)) if *sum != expected => {
+                differ(&chunk.output, "the bag's manifest has another checksum for it than the archive's");
+            }
+            _ => {}
+        }
+    }
+    for name in OWN {
+        match (file_sum(&dir.join(name), interrupt), entry(name)) {
+            (Err(e), _) if e.kind() == ErrorKind::Interrupted => return Err(e),
+            (Ok(sum), Some(listed)) if sum != *listed => differ(name, "the bag's manifest has another checksum for it"),
+            (Ok(_), None) => differ(name, "the bag's manifest does not list it"),
+            _ => {}
+        }
+    }
+    for name in listed.keys() {
+        let relative = Path::new(name);
+        let safe = relative.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        if safe && !bag.join(relative).exists() {
+            differ(name, "the bag's manifest lists it, and it is not there");
+        }
+    }
+    Ok(findings)
+}
+
+fn file_sum(path: &Path, interrupt: &Interrupt) -> Result<manifest::Sha256Sum> {
+    let file = fs::File::open(path).map_err(Error::while_("opening", path))?;
+    let len = ReadAt::len(&file).map_err(Error::while_("looking at", path))?;
+    hash::sha256_range(&file, 0, len, interrupt, |_| ()).map_err(|e| e.at_path(path))
 }
 
 /// That the chunks of a source are all there are, one behind the other: every gap and every overlap.

@@ -76,6 +76,8 @@ kinds! {
         => "write it again with `tiff2flac rebuild-manifest --overwrite`";
     Error "sums-extra": "SHA256SUMS has a line for a file that the manifest does not name"
         => "write it again with `tiff2flac rebuild-manifest --overwrite`";
+    Error "bag-differs": "the bag around the archive is not up to date, or its manifest is damaged"
+        => "if audio2tiff has added to the archive since, run `tiff2flac bag` again; else take it from a copy";
     Error "extra-tiff": "a TIFF that no manifest names; nothing in it was checked"
         => "keep it until you know what it is; if it is a chunk whose manifest entry is lost, \
             `tiff2flac rebuild-manifest --overwrite` takes it in";

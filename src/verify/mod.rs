@@ -160,13 +160,11 @@ struct Checker<'a> {
 impl<'a> Checker<'a> {
     fn open(dir: &Path, options: &'a Options, interrupt: &'a Interrupt, observer: &'a dyn Observer) -> Result<Self> {
         let ctx = Context::new(options.workers, interrupt, observer);
-        let dir = dir.to_path_buf();
+        let dir = manifest::archive_dir(dir);
         let found = ctx.pool()?.install(|| extract::find(&dir, interrupt))?;
         let path = match &options.state {
             Some(path) => Some(path.clone()),
-            None if options.resume || options.since.is_some() => {
-                Some(dir.join(manifest::TEMP_DIR).join(state::STATE_NAME))
-            }
+            None if options.resume || options.since.is_some() => Some(manifest::side_dir(&dir).join(state::STATE_NAME)),
             None => None,
         };
         let state = path.map(|path| State::open(&path, &dir)).transpose()?;
@@ -228,6 +226,7 @@ impl<'a> Checker<'a> {
         let interrupt = self.ctx.interrupt;
         books::remarks(&self.found).into_iter().for_each(|finding| self.found(None, finding));
         books::sums(&self.dir, &self.found, interrupt)?.into_iter().for_each(|finding| self.found(None, finding));
+        books::bag(&self.dir, &self.found, interrupt)?.into_iter().for_each(|finding| self.found(None, finding));
         let own: Vec<&Path> = [&self.options.report, &self.options.state].into_iter().flatten().map(|p| &**p).collect();
         let ignore = |name: &str, path: &Path| {
             self.options.ignore.iter().any(|pattern| glob_matches(pattern, name))
