@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`archive`] | encode side: plan → chunk → write → prove → record |
 //! | [`extract`] | decode side: find → check → copy → rebuild |
+//! | [`sign`] | the manifest's signature by an SSH key |
 //! | [`bag`] | BagIt around an archive |
 //! | [`verify`] | checking archives: findings, damage as time ranges, states, reports |
 //! | [`source`] | what a source file is: scanners of plain-sample containers, decoders of coded audio, sample formats |
@@ -40,6 +41,7 @@ pub mod interrupt;
 pub mod manifest;
 pub mod positioned;
 pub mod preview;
+pub mod sign;
 pub mod source;
 pub mod timestamp;
 pub mod verify;

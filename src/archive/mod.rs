@@ -43,6 +43,7 @@ use crate::flac::Level;
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, Journal, Manifest, ReadLimits, SourceRecord, TiffNames};
 use crate::preview::{self, Analyzer};
+use crate::sign;
 use crate::source::Kind;
 use crate::source::tags::MetadataFile;
 use ledger::Ledger;
@@ -91,6 +92,8 @@ pub struct Options {
     pub meta: Vec<(String, String)>,
     /// Metadata that the keeper gives source by source.
     pub metadata: Option<MetadataFile>,
+    /// The key that the manifest is signed with at the end.
+    pub sign_manifest: Option<PathBuf>,
 }
 
 impl Options {
@@ -111,6 +114,7 @@ impl Options {
             preview_png: false,
             meta: Vec::new(),
             metadata: None,
+            sign_manifest: None,
         }
     }
 }
@@ -187,16 +191,25 @@ impl Tally {
 /// another run, its manifest is unreadable; or `Interrupted`, with all finished sources kept.
 pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Summary> {
     let root = manifest::archive_dir(&options.output);
-    if root == options.output {
-        return run_in(options, interrupt, observer);
-    }
+    // What is wrong with the key is to be said before the work, not after it.
+    let key = options.sign_manifest.as_deref().map(sign::Key::open).transpose()?;
     let before = modified(&root);
-    let summary = run_in(&Options { output: root.clone(), ..options.clone() }, interrupt, observer)?;
-    if !options.dry_run && modified(&root) != before {
-        let message = "the bag around the archive is not up to date any more; `tiff2flac bag` brings it up to date";
-        observer.on(&Event::Note { item: &options.output.to_string_lossy(), message });
+    let result = run_in(&Options { output: root.clone(), ..options.clone() }, interrupt, observer);
+    if options.dry_run {
+        return result;
     }
-    Ok(summary)
+    let changed = modified(&root) != before;
+    let note = |message: &str| observer.on(&Event::Note { item: &options.output.to_string_lossy(), message });
+    if let (Some(key), Ok(_)) = (&key, &result) {
+        let signed = key.sign(&root)?;
+        note(&format!("manifest.json is signed with {} {}", signed.algorithm, signed.fingerprint));
+    } else if let Some(message) = sign::stale_note(&root).filter(|_| changed) {
+        note(message);
+    }
+    if root != options.output && (changed || key.is_some()) {
+        note("the bag around the archive is not up to date any more; `tiff2flac bag` brings it up to date");
+    }
+    result
 }
 
 /// When the manifest was last written.

@@ -51,6 +51,9 @@ struct Args {
     /// Metadata per recording, from a JSON or CSV file
     #[arg(long, value_name = "FILE", value_parser = metadata_file)]
     metadata: Option<MetadataFile>,
+    /// Sign the manifest with this SSH key at the end (manifest.json.sig)
+    #[arg(long, value_name = "KEY")]
+    sign_manifest: Option<PathBuf>,
     #[command(flatten)]
     picture: Picture,
     /// Say what would be done and write nothing
@@ -172,6 +175,7 @@ impl Args {
         };
         options.meta.clone_from(&self.meta);
         options.metadata.clone_from(&self.metadata);
+        options.sign_manifest.clone_from(&self.sign_manifest);
         options.dry_run = self.dry_run;
         options.keep_temp = self.keep_temp;
         self.picture.apply(&mut options);

@@ -2,13 +2,15 @@
 
 mod terminal;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use audio_tiff::bag;
+use audio_tiff::events::{Event, Observer, Status, Summary};
 use audio_tiff::extract;
 use audio_tiff::interrupt::Interrupt;
+use audio_tiff::sign;
 use audio_tiff::verify;
 use clap::{Args, Parser, Subcommand};
 use terminal::{Terminal, Verbosity};
@@ -68,6 +70,17 @@ impl Workers {
 enum Command {
     /// Check everything in archives
     Verify(Verify),
+    /// Sign the manifest with an SSH key (manifest.json.sig); one signature covers all of the archive
+    Sign {
+        /// The archive folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// A private key; or the public key of one that the agent or a token has
+        #[arg(long, value_name = "KEY")]
+        key: PathBuf,
+        #[command(flatten)]
+        verbosity: Verbosity,
+    },
     /// Make a bag (BagIt, RFC 8493) of an archive, without copying; a bag goes on being an archive
     Bag(Bag),
     /// Write a lost manifest.json and SHA256SUMS again, from the TIFFs alone, after checking all of them
@@ -114,6 +127,12 @@ struct Verify {
     /// Write a report for a person
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Who may have signed the manifest: a file as ssh-keygen(1) describes it
+    #[arg(long, value_name = "FILE")]
+    allowed_signers: Option<PathBuf>,
+    /// Exit with status 5 unless an allowed signer has signed the manifest
+    #[arg(long, requires = "allowed_signers")]
+    require_signature: bool,
     #[command(flatten)]
     workers: Workers,
     #[command(flatten)]
@@ -151,6 +170,9 @@ fn since(text: &str) -> Result<SystemTime, String> {
 /// Exit status: all that is wrong can be mended by `tiff2flac repair`.
 const MENDABLE: u8 = 4;
 
+/// Exit status: a signature is required, and missing or bad.
+const UNSIGNED: u8 = 5;
+
 const EXAMPLES: &str = "Examples:
   tiff2flac --input-dir archive --out-flac-dir flacs
   tiff2flac --input-dir archive --reconstruct --out-wav-dir originals
@@ -159,7 +181,7 @@ const EXAMPLES: &str = "Examples:
 
 Exit status: 0 all well; 1 the run could not go on (no archive there, output not writable); 2 wrong
 usage; 3 something could not be verified or restored (named on stderr), all the rest was done;
-4 all that `verify` found can be mended by `repair`; 130 stopped by Ctrl-C.";
+4 all that `verify` found can be mended by `repair`; 5 signature missing or bad where required; 130 stopped by Ctrl-C.";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -167,6 +189,7 @@ fn main() -> ExitCode {
     terminal::on_signals(&interrupt);
     match cli.command {
         Some(Command::Verify(args)) => verify(args, &interrupt),
+        Some(Command::Sign { dir, key, verbosity }) => sign_manifest(&dir, &key, verbosity),
         Some(Command::Bag(args)) => make_bag(args, &interrupt),
         Some(Command::RebuildManifest { dir, overwrite, workers, verbosity }) => {
             let terminal = Terminal::new(verbosity, "reading");
@@ -188,6 +211,21 @@ fn run(args: Extract, interrupt: &Interrupt) -> ExitCode {
     };
     let terminal = Terminal::new(args.verbosity, "extracting");
     let result = extract::run(&options, interrupt, &terminal);
+    terminal.finish(result)
+}
+
+fn sign_manifest(dir: &Path, key: &Path, verbosity: Verbosity) -> ExitCode {
+    let terminal = Terminal::new(verbosity, "signing");
+    let result = sign::Key::open(key).and_then(|key| key.sign(dir)).map(|signed| {
+        let message = format!("signed with {} {}", signed.algorithm, signed.fingerprint);
+        let item = signed.path.to_string_lossy();
+        let (status, details) = (Status::Archived, serde_json::Map::new());
+        terminal.on(&Event::File { item: &item, status, message: &message, details });
+        if !verbosity.json && !verbosity.quiet {
+            terminal.on(&Event::Note { item: &item, message: &message });
+        }
+        Summary { ok: 1, ..Summary::default() }
+    });
     terminal.finish(result)
 }
 
@@ -216,11 +254,14 @@ fn verify(args: Verify, interrupt: &Interrupt) -> ExitCode {
         seed: args.seed,
         ignore: args.ignore,
         report: args.report,
+        allowed_signers: args.allowed_signers,
+        require_signature: args.require_signature,
     };
     let terminal = Terminal::new(args.verbosity, "verifying");
     let result = verify::run(&options, interrupt, &terminal);
     terminal.finish_as(result.map(|outcome| {
         let code = match outcome.summary.errors {
+            _ if outcome.signature_failed => UNSIGNED,
             0 => terminal::OK,
             _ if outcome.all_mendable() => MENDABLE,
             _ => terminal::INCOMPLETE,

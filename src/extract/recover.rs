@@ -26,6 +26,7 @@ use crate::manifest::{
     self, ArchiveLock, ChunkRecord, Entry, Files, GroupRecord, MANIFEST_NAME, Manifest, ReadLimits, Real, Restore,
     Sha256Sum, SourceRecord, Sums, TEMP_DIR,
 };
+use crate::sign;
 use crate::source::SampleFormat;
 
 /// A source as its TIFFs describe it; no checksum but the source's own is known yet.
@@ -359,6 +360,9 @@ pub fn rebuild_manifest(
     let released = lock.release(result.is_ok());
     let summary = result?;
     released?;
+    if let Some(message) = sign::stale_note(dir) {
+        observer.on(&Event::Note { item: MANIFEST_NAME, message });
+    }
     Ok(summary)
 }
 

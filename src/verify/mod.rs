@@ -42,6 +42,7 @@ use crate::extract::rebuild::Output;
 use crate::extract::{self, Chunk, Context, Found, Source};
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, Severity};
+use crate::sign::{self, AllowedSigners, Verdict};
 use crate::source::tags::glob_matches;
 use crate::timestamp;
 pub use finding::{Finding, KINDS, Kind, kind};
@@ -75,6 +76,10 @@ pub struct Options {
     pub ignore: Vec<String>,
     /// Where to write a report for a person.
     pub report: Option<PathBuf>,
+    /// Who may have signed the manifest.
+    pub allowed_signers: Option<PathBuf>,
+    /// A signature that is missing or not an allowed signer's is an error of its own.
+    pub require_signature: bool,
 }
 
 /// How a check came out.
@@ -86,6 +91,8 @@ pub struct Outcome {
     pub warnings: u64,
     /// Findings that `tiff2flac repair` can mend.
     pub mendable: u64,
+    /// A signature is required, and one is missing or bad.
+    pub signature_failed: bool,
 }
 
 impl Outcome {
@@ -108,12 +115,17 @@ fn mendable(_path: &Path) -> bool {
 /// Where nothing could be checked: no archive there, an unreadable manifest, a state that cannot be written; or
 /// `Interrupted`, with the report written of what was done so far.
 pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Outcome> {
+    let allowed = options.allowed_signers.as_ref().map(|path| AllowedSigners::read(path)).transpose()?;
+    if options.require_signature && allowed.is_none() {
+        let text = "--require-signature needs --allowed-signers: a signature by just anybody proves nothing";
+        return Err(Error::new(ErrorKind::Usage, text));
+    }
     let mut outcome = Outcome::default();
     let mut archives = Vec::new();
     let mut first_error = None;
     let mut opened = 0;
     for dir in &options.dirs {
-        match Checker::open(dir, options, interrupt, observer) {
+        match Checker::open(dir, options, allowed.as_ref(), interrupt, observer) {
             Ok(mut checker) => {
                 opened += 1;
                 let result = checker.check();
@@ -145,6 +157,7 @@ pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) ->
 /// The check of one archive.
 struct Checker<'a> {
     options: &'a Options,
+    allowed: Option<&'a AllowedSigners>,
     dir: PathBuf,
     ctx: Context<'a>,
     found: Found,
@@ -154,11 +167,18 @@ struct Checker<'a> {
     warnings: AtomicU64,
     mendable: AtomicU64,
     notes: Vec<String>,
+    signature_failed: bool,
     began: SystemTime,
 }
 
 impl<'a> Checker<'a> {
-    fn open(dir: &Path, options: &'a Options, interrupt: &'a Interrupt, observer: &'a dyn Observer) -> Result<Self> {
+    fn open(
+        dir: &Path,
+        options: &'a Options,
+        allowed: Option<&'a AllowedSigners>,
+        interrupt: &'a Interrupt,
+        observer: &'a dyn Observer,
+    ) -> Result<Self> {
         let ctx = Context::new(options.workers, interrupt, observer);
         let dir = manifest::archive_dir(dir);
         let found = ctx.pool()?.install(|| extract::find(&dir, interrupt))?;
@@ -171,6 +191,7 @@ impl<'a> Checker<'a> {
         let tallies = Mutex::new(vec![SourceTally::default(); found.sources.len()]);
         Ok(Checker {
             options,
+            allowed,
             dir,
             ctx,
             found,
@@ -180,6 +201,7 @@ impl<'a> Checker<'a> {
             warnings: AtomicU64::new(0),
             mendable: AtomicU64::new(0),
             notes: Vec::new(),
+            signature_failed: false,
             began: SystemTime::now(),
         })
     }
@@ -203,6 +225,7 @@ impl<'a> Checker<'a> {
     }
 
     fn check(&mut self) -> Result<()> {
+        self.check_signature()?;
         self.check_books()?;
         let resumed = self.state.as_ref().and_then(|state| state.unfinished(self.options.deep));
         let selection = select::select(self.options, &self.found, self.state.as_ref(), self.began);
@@ -219,6 +242,38 @@ impl<'a> Checker<'a> {
         self.ctx.for_each_source(&self.found.sources, |number, source, drivers| {
             self.check_source(number, source, &selection, drivers);
         })
+    }
+
+    /// Who signed the manifest.
+    fn check_signature(&mut self) -> Result<()> {
+        let required = self.options.require_signature;
+        if self.found.from_tiffs && !required {
+            return Ok(());
+        }
+        let verdict = match self.found.from_tiffs {
+            true => Verdict::Missing,
+            false => sign::check(&self.dir, self.allowed).unwrap_or_else(|e| Verdict::Bad(e.message())),
+        };
+        let path = self.dir.join(manifest::SIGNATURE_NAME);
+        let (code, text) = match verdict {
+            Verdict::Missing if !required => return Ok(()),
+            Verdict::Good { signer, fingerprint } => {
+                self.note(format!("manifest.json is signed by {} ({fingerprint})", signer.principals));
+                return Ok(());
+            }
+            Verdict::Missing => ("signature-missing", "there is no signature".to_owned()),
+            Verdict::Unchecked { fingerprint } => {
+                ("signature-unchecked", format!("signed with {fingerprint}, whoever that may be"))
+            }
+            Verdict::Stale => {
+                ("signature-stale", "manifest.json was changed after it was signed, or is not the one".to_owned())
+            }
+            Verdict::Bad(why) => ("signature-bad", why),
+            Verdict::Untrusted(why) => ("signature-untrusted", why),
+        };
+        self.signature_failed = required;
+        self.found(None, Finding::new(code, manifest::SIGNATURE_NAME, Error::mismatch(text).at_path(path)));
+        Ok(())
     }
 
     /// What can be seen without reading the TIFFs.
@@ -396,6 +451,7 @@ impl<'a> Checker<'a> {
         outcome.summary.errors += summary.errors;
         outcome.summary.source_bytes += summary.source_bytes;
         outcome.summary.archive_bytes += summary.archive_bytes;
+        outcome.signature_failed |= self.signature_failed;
         outcome.warnings += self.warnings.load(Ordering::Relaxed);
         outcome.mendable += self.mendable.load(Ordering::Relaxed);
         let how = self.how().to_owned();
