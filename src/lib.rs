@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`archive`] | encode side: plan → chunk → write → prove → record |
 //! | [`extract`] | decode side: find → check → copy → rebuild |
+//! | [`info`] | all about one TIFF |
 //! | [`sign`] | the manifest's signature by an SSH key |
 //! | [`bag`] | BagIt around an archive |
 //! | [`verify`] | checking archives: findings, damage as time ranges, states, reports |
@@ -37,6 +38,7 @@ pub mod extract;
 pub mod flac;
 pub mod format;
 pub mod hash;
+pub mod info;
 pub mod interrupt;
 pub mod manifest;
 pub mod positioned;

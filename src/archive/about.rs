@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::archive::plan::Candidate;
-use crate::archive::{Context, Options};
+use crate::archive::{Context, Options, xmp};
 use crate::container;
 use crate::error::Result;
 use crate::positioned::ReadAt;
@@ -121,6 +121,17 @@ impl About {
         text(container::ARTIST, &["artist", "originator"]);
         text(container::COPYRIGHT, &["copyright"]);
         found
+    }
+
+    /// The XMP packet for a chunk that begins at that time.
+    pub(crate) fn xmp(&self, chunk_start: Option<WallClock>) -> Option<Vec<u8>> {
+        xmp::packet(&self.common, chunk_start)
+    }
+
+    /// Bytes that the XMP packet of any chunk takes at most.
+    pub(crate) fn xmp_bound(&self) -> u64 {
+        // Times of later chunks may have fractions of a second, twice.
+        self.xmp(self.start).map_or(0, |packet| packet.len() as u64 + 64)
     }
 
     /// Bytes that the text tags take at most, each.

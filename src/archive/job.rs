@@ -371,6 +371,7 @@ impl<'a> Source<'a> {
         let mut estimates = vec![PageEstimate {
             description: description + 2048,
             text_tags: self.opened.about.text_tag_bounds(),
+            xmp: self.opened.about.xmp_bound(),
             ..self.estimate(1 << 24)
         }];
         estimates.extend((0..groups).map(|_| self.estimate(raw_bound)));
@@ -547,6 +548,7 @@ impl<'a> Source<'a> {
         page0["metadata"]["num_samples"] = json!(frames[index as usize]);
         let mut layouts = vec![pages::picture(&mut out, &picture, container::to_ascii_json(&page0))?];
         layouts[0].text_tags = self.opened.about.text_tags(labels.chunk_start());
+        layouts[0].xmp = self.opened.about.xmp(labels.chunk_start());
         for flac in &flacs {
             let role = Role::Flac {
                 embedded_flac_bytes: true,

@@ -13,6 +13,7 @@
 //! | `about` | what is known about a recording beside its samples |
 //! | `job` | one source from its first byte to its proved TIFFs |
 //! | `chunk` | sample bytes → FLAC frames, hashes, preview |
+//! | `xmp` | what photo tools index |
 //! | `pages`, `write` | the TIFF of one chunk as it grows |
 //! | `prove` | reading it back |
 //! | `record` | syncs, journal, final names |
@@ -29,6 +30,7 @@ mod prove;
 mod record;
 mod resume;
 mod write;
+mod xmp;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,13 +2,16 @@
 
 mod terminal;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use audio_tiff::bag;
+use audio_tiff::error::ErrorKind;
 use audio_tiff::events::{Event, Observer, Status, Summary};
 use audio_tiff::extract;
+use audio_tiff::info;
 use audio_tiff::interrupt::Interrupt;
 use audio_tiff::sign;
 use audio_tiff::verify;
@@ -70,6 +73,14 @@ impl Workers {
 enum Command {
     /// Check everything in archives
     Verify(Verify),
+    /// Show all about TIFFs: pages, FLACs, source, metadata, what they restore to, and whether they are whole
+    Info {
+        /// TIFFs, of an archive or not
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        verbosity: Verbosity,
+    },
     /// Sign the manifest with an SSH key (manifest.json.sig); one signature covers all of the archive
     Sign {
         /// The archive folder
@@ -189,6 +200,7 @@ fn main() -> ExitCode {
     terminal::on_signals(&interrupt);
     match cli.command {
         Some(Command::Verify(args)) => verify(args, &interrupt),
+        Some(Command::Info { files, verbosity }) => show_info(&files, verbosity, &interrupt),
         Some(Command::Sign { dir, key, verbosity }) => sign_manifest(&dir, &key, verbosity),
         Some(Command::Bag(args)) => make_bag(args, &interrupt),
         Some(Command::RebuildManifest { dir, overwrite, workers, verbosity }) => {
@@ -212,6 +224,31 @@ fn run(args: Extract, interrupt: &Interrupt) -> ExitCode {
     let terminal = Terminal::new(args.verbosity, "extracting");
     let result = extract::run(&options, interrupt, &terminal);
     terminal.finish(result)
+}
+
+fn show_info(files: &[PathBuf], verbosity: Verbosity, interrupt: &Interrupt) -> ExitCode {
+    let terminal = Terminal::new(verbosity, "looking at");
+    let mut summary = Summary::default();
+    for file in files {
+        match info::examine(file, interrupt) {
+            Ok(about) => {
+                let shown = if verbosity.json { format!("{}\n", about.json) } else { info::text(&about.json) };
+                // A closed pipe ends the listing, not the looking.
+                let _ = std::io::stdout().lock().write_all(shown.as_bytes());
+                match about.whole {
+                    Some(true) => summary.ok += 1,
+                    Some(false) => summary.errors += 1,
+                    None => summary.skipped += 1,
+                }
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => return terminal.finish(Err(e)),
+            Err(e) => {
+                terminal.on(&Event::Failed { item: &file.to_string_lossy(), error: &e });
+                summary.errors += 1;
+            }
+        }
+    }
+    terminal.finish(Ok(summary))
 }
 
 fn sign_manifest(dir: &Path, key: &Path, verbosity: Verbosity) -> ExitCode {

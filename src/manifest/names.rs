@@ -67,6 +67,11 @@ impl TiffNames {
         }
     }
 
+    /// Takes a stem (with its folder) as it is; false where it is taken already.
+    pub fn keep(&mut self, stem: &str) -> bool {
+        self.taken.insert(key(stem))
+    }
+
     /// Gives a new source its stem, with its folder in front (`day1/long`), and takes it.
     ///
     /// The outcome depends on the order of calls: to give the same names in every run, sources are assigned in sorted

@@ -180,12 +180,24 @@ impl Finding {
         }
     }
 
+    /// As an object for reports.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "code": self.code, "item": self.item, "counts": self.counts(), "message": self.error.message(),
+            "offset": self.error.offset(), "remedy": self.remedy(), "damage": self.ranges(),
+        })
+    }
+
+    fn ranges(&self) -> Vec<Value> {
+        let timeline = self.timeline.iter();
+        timeline.flat_map(|line| self.damage.iter().map(|stretch| line.json(stretch))).collect()
+    }
+
     /// Tells an observer.
     pub fn tell(&self, observer: &dyn Observer) {
         let mut details = Map::new();
-        if let Some(timeline) = &self.timeline {
-            let ranges: Vec<Value> = self.damage.iter().map(|stretch| timeline.json(stretch)).collect();
-            details.insert("damage".to_owned(), ranges.into());
+        if self.timeline.is_some() {
+            details.insert("damage".to_owned(), self.ranges().into());
         }
         if self.mendable {
             details.insert("mendable".to_owned(), json!(true));

@@ -154,6 +154,14 @@ pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) ->
     }
 }
 
+/// Everything that is to be found in one TIFF of `source`, with all of it decoded.
+///
+/// # Errors
+/// `Interrupted` only.
+pub fn check_tiff(source: &Source, chunk: &Chunk, interrupt: &Interrupt) -> Result<Vec<Finding>> {
+    chunk::check(source, chunk, true, interrupt)
+}
+
 /// The check of one archive.
 struct Checker<'a> {
     options: &'a Options,
