@@ -15,6 +15,7 @@
 //! | [`sign`] | the manifest's signature by an SSH key |
 //! | [`bag`] | BagIt around an archive |
 //! | [`verify`] | checking archives: findings, damage as time ranges, states, reports |
+//! | [`transfer`] | sources from one archive to another |
 //! | [`source`] | what a source file is: scanners of plain-sample containers, decoders of coded audio, sample formats |
 //! | [`flac`] | frames, encoder, decoder, metadata blocks (RFC 9639) |
 //! | [`preview`] | STFT → mel bands → picture |
@@ -46,4 +47,5 @@ pub mod preview;
 pub mod sign;
 pub mod source;
 pub mod timestamp;
+pub mod transfer;
 pub mod verify;

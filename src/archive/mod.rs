@@ -23,7 +23,7 @@ mod chunk;
 mod decoded;
 mod input;
 mod job;
-mod ledger;
+pub(crate) mod ledger;
 mod pages;
 mod plan;
 mod prove;
@@ -244,7 +244,7 @@ fn run_in(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> 
 }
 
 /// Empties `temp/` of what an earlier run left; what counted of it has been recovered before.
-fn clear(temp: &Path) -> Result<()> {
+pub(crate) fn clear(temp: &Path) -> Result<()> {
     durable::create_dir_all(temp)?;
     for entry in fs::read_dir(temp).map_err(Error::while_("listing", temp))? {
         let path = entry.map_err(Error::while_("listing", temp))?.path();

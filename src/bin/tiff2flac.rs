@@ -14,6 +14,7 @@ use audio_tiff::extract;
 use audio_tiff::info;
 use audio_tiff::interrupt::Interrupt;
 use audio_tiff::sign;
+use audio_tiff::transfer;
 use audio_tiff::verify;
 use clap::{Args, Parser, Subcommand};
 use terminal::{Terminal, Verbosity};
@@ -94,6 +95,43 @@ enum Command {
     },
     /// Make a bag (BagIt, RFC 8493) of an archive, without copying; a bag goes on being an archive
     Bag(Bag),
+    /// Make one archive of several; they stay as they are
+    Merge {
+        /// The archive folders
+        #[arg(value_name = "DIR", required = true)]
+        dirs: Vec<PathBuf>,
+        /// The archive that takes all in; made if it is not there, added to if it is
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
+        /// Make hard links instead of copies that are compared with their SHA-256
+        #[arg(long)]
+        link: bool,
+        /// Put the name of each archive's folder in front of its paths, to keep like-named recordings apart
+        #[arg(long)]
+        prefix: bool,
+        #[command(flatten)]
+        verbosity: Verbosity,
+    },
+    /// Take recordings out of an archive into another
+    Split {
+        /// The archive folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// The archive that takes them in; made if it is not there, added to if it is
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
+        /// Which recordings, by their relative paths, as often as needed: 'day1/*'
+        #[arg(long, value_name = "PATTERN", required = true)]
+        select: Vec<String>,
+        /// Make hard links instead of copies that are compared with their SHA-256
+        #[arg(long)]
+        link: bool,
+        /// Leave them in the first archive too
+        #[arg(long)]
+        keep: bool,
+        #[command(flatten)]
+        verbosity: Verbosity,
+    },
     /// Write a lost manifest.json and SHA256SUMS again, from the TIFFs alone, after checking all of them
     RebuildManifest {
         /// The archive folder
@@ -200,6 +238,16 @@ fn main() -> ExitCode {
     terminal::on_signals(&interrupt);
     match cli.command {
         Some(Command::Verify(args)) => verify(args, &interrupt),
+        Some(Command::Merge { dirs, into, link, prefix, verbosity }) => {
+            let terminal = Terminal::new(verbosity, "merging");
+            let options = transfer::Merge { from: dirs, into, how: how(link), prefix };
+            terminal.finish(transfer::merge(&options, &interrupt, &terminal))
+        }
+        Some(Command::Split { dir, into, select, link, keep, verbosity }) => {
+            let terminal = Terminal::new(verbosity, "splitting");
+            let options = transfer::Split { from: dir, into, select, how: how(link), keep };
+            terminal.finish(transfer::split(&options, &interrupt, &terminal))
+        }
         Some(Command::Info { files, verbosity }) => show_info(&files, verbosity, &interrupt),
         Some(Command::Sign { dir, key, verbosity }) => sign_manifest(&dir, &key, verbosity),
         Some(Command::Bag(args)) => make_bag(args, &interrupt),
@@ -224,6 +272,10 @@ fn run(args: Extract, interrupt: &Interrupt) -> ExitCode {
     let terminal = Terminal::new(args.verbosity, "extracting");
     let result = extract::run(&options, interrupt, &terminal);
     terminal.finish(result)
+}
+
+fn how(link: bool) -> transfer::How {
+    if link { transfer::How::Link } else { transfer::How::Copy }
 }
 
 fn show_info(files: &[PathBuf], verbosity: Verbosity, interrupt: &Interrupt) -> ExitCode {
