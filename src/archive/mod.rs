@@ -129,13 +129,18 @@ pub(crate) struct Context<'a> {
 /// Highest sample rate (Hz) that pictures are made for; higher ones are drawn as if they were this.
 const PICTURED_RATE: u32 = 16_000_000;
 
-/// Raw bytes that all sources together read in one go, a worker.
+/// Raw bytes that all sources together read in one go, a worker, where threads share the work on a source.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// Raw bytes that a source reads in one go where one thread does all of it: they pass through several hands, and stay in
+/// the processor's cache.
+const LONE_BATCH_BYTES: usize = 256 << 10;
 
 impl Context<'_> {
     /// Raw bytes that one source reads in one go while `drivers` sources are worked on.
     pub(crate) fn batch_bytes(&self, drivers: usize) -> usize {
-        self.options.workers * BATCH_BYTES / drivers.max(1)
+        let drivers = drivers.max(1);
+        if drivers >= self.options.workers { LONE_BATCH_BYTES } else { self.options.workers * BATCH_BYTES / drivers }
     }
 
     pub(crate) fn analyzer(&self, sample_rate: u32, channels: usize, bits: u8) -> Result<Analyzer> {

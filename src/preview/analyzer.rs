@@ -186,7 +186,7 @@ impl Analyzer {
         }
         let values = match self.sink {
             Sink::Columns(columns) => {
-                Values::Levels(columns.finish(self.layout.plot_width).into_iter().map(store_db).collect())
+                Values::Levels(columns.finish(self.layout.plot_width, store_db))
             }
             Sink::Indices(indices) => Values::Indices(indices.finish(self.layout.plot_width)),
         };

@@ -54,7 +54,8 @@ const ZERO_DB: f32 = 30_001.0;
 
 /// dB as stored; −∞ becomes 0.
 pub(crate) fn store_db(db: f32) -> u16 {
-    if db == f32::NEG_INFINITY { 0 } else { (db * 100.0 + ZERO_DB).round().clamp(1.0, 65535.0) as u16 }
+    // The cast ends at 65535 by itself.
+    if db == f32::NEG_INFINITY { 0 } else { ((db * 100.0 + ZERO_DB + 0.5) as u16).max(1) }
 }
 
 /// The inverse of [`store_db`].
