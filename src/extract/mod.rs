@@ -12,11 +12,13 @@
 //! | `copy` | a FLAC out of its TIFF |
 //! | `rebuild` | a source out of its TIFFs |
 //! | `recover` | an archive whose manifest is lost |
+//! | `mend` | recovery data added to an archive, damaged TIFFs repaired with it |
 //! | `wav` | decoded samples as a WAV, where the source was none |
 
 mod check;
 mod copy;
 mod find;
+mod mend;
 mod rebuild;
 mod recover;
 pub mod tiff;
@@ -38,6 +40,7 @@ use crate::interrupt::Interrupt;
 use crate::manifest;
 use crate::positioned::ReadAt;
 pub use find::{Chunk, Found, Source, find};
+pub use mend::{protect, repair};
 use rebuild::{Output, Rebuilder};
 pub use recover::rebuild_manifest;
 use tiff::ChunkTiff;

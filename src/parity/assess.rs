@@ -146,6 +146,34 @@ pub fn assess_for(tiff_path: &Path, expected: Option<Sha256Sum>, interrupt: &Int
     })
 }
 
+/// The damaged stretches of a TIFF (first byte and length, adjoining shards as one), as far as its recovery data can tell: `None`
+/// where there is none, or where it is of another file than the one with the SHA-256 `expected`.
+///
+/// # Errors
+/// As [`assess`].
+pub fn damaged_ranges(
+    tiff_path: &Path,
+    expected: Option<Sha256Sum>,
+    interrupt: &Interrupt,
+) -> Result<Option<Vec<(u64, u64)>>> {
+    let Some(sidecar) = open(&sidecar_of(tiff_path))? else { return Ok(None) };
+    let file = open(tiff_path)?;
+    let file = file.as_ref().map(|f| f as &dyn ReadAt);
+    let Some(judged) = Judgement::of(file, &sidecar, expected, interrupt)? else { return Ok(None) };
+    if expected.is_some_and(|sha| sha != judged.found.subject.sha256) {
+        return Ok(None);
+    }
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for (index, _) in (0..).zip(&judged.good).filter(|(_, good)| !**good) {
+        let (start, len) = judged.found.subject.geometry.shard(index);
+        match ranges.last_mut() {
+            Some((first, total)) if *first + *total == start => *total += len,
+            _ => ranges.push((start, len)),
+        }
+    }
+    Ok(Some(ranges))
+}
+
 /// Whether the sidecar beside a TIFF is whole, and which file it is of; the TIFF itself is not looked at. `None` where there is
 /// no sidecar, or no record of one is left in it.
 ///
