@@ -113,6 +113,19 @@ enum Command {
         #[command(flatten)]
         verbosity: Verbosity,
     },
+    /// Of damaged recordings, write all that is whole, silence for the rest, and a list of what is lost
+    Salvage {
+        /// The archive folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// Where salvaged recordings go; the archive is not changed
+        #[arg(long, value_name = "OUT")]
+        out_dir: PathBuf,
+        #[command(flatten)]
+        workers: Workers,
+        #[command(flatten)]
+        verbosity: Verbosity,
+    },
 }
 
 const EXAMPLES: &str = "Examples:
@@ -122,6 +135,7 @@ const EXAMPLES: &str = "Examples:
   tiff2flac rebuild-manifest archive                if its manifest.json is lost
   tiff2flac protect archive --parity 5%             recovery data beside each TIFF
   tiff2flac repair archive                          mend damaged TIFFs with it
+  tiff2flac salvage archive --out-dir salvaged      what is left of what cannot be mended
 
 Exit status: 0 all well; 1 the run could not go on (no archive there, output not writable); 2 wrong
 usage; 3 something could not be verified or restored (named on stderr), all the rest was done;
@@ -148,6 +162,11 @@ fn main() -> ExitCode {
         Some(Command::Repair { path, workers, verbosity }) => {
             let terminal = Terminal::new(verbosity, "checking");
             let result = extract::repair(&path, workers.count(), &interrupt, &terminal);
+            terminal.finish(result)
+        }
+        Some(Command::Salvage { dir, out_dir, workers, verbosity }) => {
+            let terminal = Terminal::new(verbosity, "salvaging");
+            let result = extract::salvage(&dir, &out_dir, workers.count(), &interrupt, &terminal);
             terminal.finish(result)
         }
         None => run(cli.extract, &interrupt),

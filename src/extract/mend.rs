@@ -314,14 +314,20 @@ fn mend_sidecar(shop: &Workshop<'_>, item: &Item) -> Result<Mended> {
                 return Err(Error::mismatch("the recovery data does not fit the TIFF"));
             }
             parity::renew_sidecar(&item.path, &subject, &shop.temp_path(), shop.ctx.interrupt)?;
-            Ok((Status::Repaired, "the TIFF is whole; its recovery data was damaged and was made again".to_owned(), None))
+            Ok((
+                Status::Repaired,
+                "the TIFF is whole; its recovery data was damaged and was made again".to_owned(),
+                None,
+            ))
         }
         Some(_) => {
-            let text = "the TIFF is whole, but this is the recovery data of another file; `tiff2flac protect` replaces it";
+            let text =
+                "the TIFF is whole, but this is the recovery data of another file; `tiff2flac protect` replaces it";
             Err(Error::mismatch(text).at_path(sidecar))
         }
         None => {
-            let text = "the TIFF is whole, but its recovery data cannot be read any more; `tiff2flac protect` makes it anew";
+            let text =
+                "the TIFF is whole, but its recovery data cannot be read any more; `tiff2flac protect` makes it anew";
             Err(Error::mismatch(text).at_path(sidecar))
         }
     }

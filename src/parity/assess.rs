@@ -89,9 +89,7 @@ impl Judgement {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let extent = Extent {
             subject: found.subject,
-            found_bytes: file
-                .map(|f| f.len().map_err(|e| Error::io("looking at the file's length", e)))
-                .transpose()?,
+            found_bytes: file.map(|f| f.len().map_err(|e| Error::io("looking at the file's length", e))).transpose()?,
             lost: count(good.iter().filter(|good| !**good).count()),
             available: count(recovery.len()),
             sidecar_whole: found.is_whole(&recovery),

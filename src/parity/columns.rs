@@ -38,7 +38,9 @@ fn each_run(geometry: &Geometry, width: u64, work: impl Fn(Range<u64>, u64) -> R
 
 /// The columns of a run: first byte within the shard, and length.
 fn columns(run: Range<u64>, width: u64) -> impl Iterator<Item = (u64, u64)> {
-    (run.start..run.end).step_by(usize::try_from(width).unwrap_or(usize::MAX)).map(move |at| (at, width.min(run.end - at)))
+    (run.start..run.end)
+        .step_by(usize::try_from(width).unwrap_or(usize::MAX))
+        .map(move |at| (at, width.min(run.end - at)))
 }
 
 /// Fills `column` with bytes `at..` of data shard `index`; zeros where the shard or the file is at its end.

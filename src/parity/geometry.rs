@@ -54,13 +54,18 @@ impl FromStr for Redundancy {
     /// Takes `5`, `5%`, `0.25 %`; at most three decimals.
     fn from_str(text: &str) -> Result<Redundancy> {
         let bad = || {
-            let text = format!("\"{text}\" is no share of recovery data: a number of percent from 0.1 to 100, as in 5%");
+            let text =
+                format!("\"{text}\" is no share of recovery data: a number of percent from 0.1 to 100, as in 5%");
             Error::new(ErrorKind::Usage, text)
         };
         let number = text.trim().trim_end_matches('%').trim_end();
         let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
         let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-        if whole.is_empty() || !digits(whole) || !digits(decimals) || decimals.len() > 3 || text.matches('%').count() > 1
+        if whole.is_empty()
+            || !digits(whole)
+            || !digits(decimals)
+            || decimals.len() > 3
+            || text.matches('%').count() > 1
         {
             return Err(bad());
         }
@@ -213,12 +218,20 @@ mod tests {
 
     #[test]
     fn shares_are_read_as_people_write_them() {
-        for (text, thousandths) in
-            [("5", 5000), ("5%", 5000), ("0.1", 100), ("0.25 %", 250), ("100%", 100_000), ("12.345%", 12_345), ("007", 7000)]
-        {
+        for (text, thousandths) in [
+            ("5", 5000),
+            ("5%", 5000),
+            ("0.1", 100),
+            ("0.25 %", 250),
+            ("100%", 100_000),
+            ("12.345%", 12_345),
+            ("007", 7000),
+        ] {
             assert_eq!(text.parse::<Redundancy>().unwrap(), Redundancy(thousandths), "{text}");
         }
-        for bad in ["", "%", "0", "0.09", "100.001", "101", "-5", "+5", "5%%", "1e1", "5,5", "5.0000", "five", ".5", "٥"] {
+        for bad in
+            ["", "%", "0", "0.09", "100.001", "101", "-5", "+5", "5%%", "1e1", "5,5", "5.0000", "five", ".5", "٥"]
+        {
             assert!(bad.parse::<Redundancy>().is_err(), "{bad}");
         }
         assert_eq!(Redundancy(250).to_string(), "0.25%");
@@ -245,7 +258,9 @@ mod tests {
 
     #[test]
     fn records_adjoin_and_fill_the_sidecar() {
-        for (bytes, shard, recovery) in [(1, 64, 1), (1000, 64, 1), (100_000, 64, 7), (300_000, 128, 2), (64 * 512, 64, 90)] {
+        for (bytes, shard, recovery) in
+            [(1, 64, 1), (1000, 64, 1), (100_000, 64, 7), (300_000, 128, 2), (64 * 512, 64, 90)]
+        {
             let cut = Geometry::new(bytes, shard, recovery).unwrap();
             let mut places = Vec::new();
             for copy in 0..COPIES {

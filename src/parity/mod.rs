@@ -57,7 +57,9 @@ use std::path::{Path, PathBuf};
 
 pub use assess::{Assessment, Extent, assess, assess_for, check_sidecar, damaged_ranges};
 pub use encode::write_sidecar;
-pub use geometry::{COPIES, Geometry, HASH_BYTES, HASHES_PER_RECORD, HEADER_BYTES, MAX_FILE_BYTES, MAX_SHARDS, Redundancy};
+pub use geometry::{
+    COPIES, Geometry, HASH_BYTES, HASHES_PER_RECORD, HEADER_BYTES, MAX_FILE_BYTES, MAX_SHARDS, Redundancy,
+};
 pub use record::{Content, Header, MAGIC, ShardHash, Subject, VERSION, hash};
 pub use repair::{renew_sidecar, repair, repair_to};
 pub use scan::{Found, scan};

@@ -68,13 +68,7 @@ pub fn repair_to(
 }
 
 /// Copies the good shards and reconstructs the others.
-fn mend(
-    source: &dyn ReadAt,
-    sidecar: &File,
-    judged: &Judgement,
-    out: &File,
-    interrupt: &Interrupt,
-) -> Result<()> {
+fn mend(source: &dyn ReadAt, sidecar: &File, judged: &Judgement, out: &File, interrupt: &Interrupt) -> Result<()> {
     let geometry = &judged.found.subject.geometry;
     out.set_len(geometry.file_bytes()).map_err(writing)?;
     let mut buf = vec![0; usize::try_from(geometry.shard_bytes().min(STEP)).unwrap_or(0)];
@@ -104,7 +98,8 @@ fn prove(out: &File, subject: &Subject, interrupt: &Interrupt) -> Result<()> {
     if sum == subject.sha256 {
         return Ok(());
     }
-    let text = format!("what was reconstructed has SHA-256 {sum}, it should be {}; nothing was changed", subject.sha256);
+    let text =
+        format!("what was reconstructed has SHA-256 {sum}, it should be {}; nothing was changed", subject.sha256);
     Err(Error::mismatch(text))
 }
 

@@ -149,12 +149,7 @@ fn read_window(sidecar: &dyn ReadAt, buf: &mut [u8], start: u64) -> Result<usize
 }
 
 /// Takes the record at `offset`, if there is a whole one. Counts it as in place where it stands where the writer puts it.
-fn look(
-    sidecar: &dyn ReadAt,
-    offset: u64,
-    expected: Option<Sha256Sum>,
-    found: &mut Vec<(Found, u64)>,
-) -> Result<()> {
+fn look(sidecar: &dyn ReadAt, offset: u64, expected: Option<Sha256Sum>, found: &mut Vec<(Found, u64)>) -> Result<()> {
     let mut bytes = [0; HEADER];
     if sidecar.read_exact_at(&mut bytes, offset).is_err() {
         return Ok(());
