@@ -130,8 +130,7 @@ fn as_many_shards_as_there_is_recovery_data_for_come_back_and_not_one_more() {
 /// Where the record of a recovery shard begins, found by its header.
 fn recovery_offset(case: &Case, index: u32) -> u64 {
     let at = (0..case.sidecar.len()).find(|&at| {
-        parity::Header::parse(&case.sidecar[at..])
-            .is_some_and(|h| h.content == parity::Content::Recovery { index })
+        parity::Header::parse(&case.sidecar[at..]).is_some_and(|h| h.content == parity::Content::Recovery { index })
     });
     at.expect("a record") as u64
 }
@@ -250,7 +249,9 @@ fn shards_and_columns_of_every_size_agree() {
     // Shards that are no power of two, columns narrower than a shard, and more shards than one record holds.
     let s = Scratch::new();
     let mut numbers = Numbers(12);
-    for (len, shard, recovery) in [(3_000_001, 4096, 37), (900_000, 8256, 11), (40_000, 20_032, 2), (1_900_000, 64, 3000)] {
+    for (len, shard, recovery) in
+        [(3_000_001, 4096, 37), (900_000, 8256, 11), (40_000, 20_032, 2), (1_900_000, 64, 3000)]
+    {
         let file = numbers.bytes(len);
         let path = s.path("x.tiff");
         let subject: Subject = protect(&path, &file, shard, recovery);

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 const POLYNOMIAL: u32 = 0x1_002D;
 const BASIS: [u16; 16] = [
-    0x0001, 0xACCA, 0x3C0E, 0x163E, 0xC582, 0xED2E, 0x914C, 0x4012, 0x6C98, 0x10D8, 0x6A72, 0xB900, 0xFDB8, 0xFB34, 0xFF38,
-    0x991E,
+    0x0001, 0xACCA, 0x3C0E, 0x163E, 0xC582, 0xED2E, 0x914C, 0x4012, 0x6C98, 0x10D8, 0x6A72, 0xB900, 0xFDB8, 0xFB34,
+    0xFF38, 0x991E,
 ];
 
 /// GF(2^16): elements are written in the basis above, products are taken of polynomials.
@@ -157,11 +157,8 @@ pub fn sidecar(field: &Field, file: &[u8], shard: usize, count: usize) -> Vec<u8
         let record = |(n, part): (usize, &[[u8; 16]])| header(1, 256 * n, part.len(), copy, &part.concat());
         hashes.chunks(256).enumerate().flat_map(record).collect()
     };
-    let shards: Vec<Vec<u8>> = recovery(field, file, shard, count)
-        .iter()
-        .enumerate()
-        .map(|(n, bytes)| header(2, n, 1, 0, bytes))
-        .collect();
+    let shards: Vec<Vec<u8>> =
+        recovery(field, file, shard, count).iter().enumerate().map(|(n, bytes)| header(2, n, 1, 0, bytes)).collect();
     let half = count.div_ceil(2);
     [list(0), shards[..half].concat(), list(1), shards[half..].concat(), list(2)].concat()
 }

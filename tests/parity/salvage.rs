@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::common::{Numbers, Run, Scratch, archive, float_wav, fixtures, sound, tiff2flac, tree, verify, wav, witness};
+use crate::common::{
+    Numbers, Run, Scratch, archive, fixtures, float_wav, sound, tiff2flac, tree, verify, wav, witness,
+};
 
 const RATE: u64 = 8000;
 
@@ -113,7 +115,8 @@ fn damage_all_over_is_listed_to_the_frame() {
                 bytes[at..at + len].fill(numbers.next() as u8);
             }
             // The third has lost its end as well.
-            let kept = if chunk == 2 && round % 2 == 0 { bytes.len() - numbers.next() as usize % 30_000 } else { bytes.len() };
+            let kept =
+                if chunk == 2 && round % 2 == 0 { bytes.len() - numbers.next() as usize % 30_000 } else { bytes.len() };
             fs::write(&path, &bytes[..kept]).unwrap();
         }
         let run = salvage(&s);
@@ -146,8 +149,18 @@ fn directories_headers_and_whole_chunks_may_be_gone() {
     assert_eq!(lost[0], (24_000, 24_000), "{lost:?}");
     assert!(lost[1].0 > 48_000 && lost[1].0 + lost[1].1 == 60_000 && lost.len() == 2, "{lost:?}");
     assert_true_list(&data_of(&s.path("out/a.wav.salvaged.wav")), &data, 4, &lost, 0);
-    if let Some(run) = witness("ffprobe", &["-v", "error", "-show_entries", "stream=duration_ts,channels", "-of", "csv=p=0",
-        s.path("out/a.wav.salvaged.wav").to_str().unwrap()]) {
+    if let Some(run) = witness(
+        "ffprobe",
+        &[
+            "-v",
+            "error",
+            "-show_entries",
+            "stream=duration_ts,channels",
+            "-of",
+            "csv=p=0",
+            s.path("out/a.wav.salvaged.wav").to_str().unwrap(),
+        ],
+    ) {
         run.exits(0).says("2,60000");
     }
 }
@@ -228,9 +241,8 @@ fn a_damaged_remainder_reduces_samples_and_loses_none() {
         assert_eq!(report["lost"].as_array().unwrap().len(), 0, "{report}");
         let reduced = ranges(&report, "reduced");
         assert!(!reduced.is_empty());
-        let floats = |bytes: &[u8]| -> Vec<f32> {
-            bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
-        };
+        let floats =
+            |bytes: &[u8]| -> Vec<f32> { bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect() };
         let (out, original) = (floats(&data_of(&s.path("out/f.wav.salvaged.wav"))), floats(&file[44..]));
         assert_eq!(out.len(), original.len());
         let mut differ = 0;
