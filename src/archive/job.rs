@@ -29,7 +29,7 @@ use crate::flac::VorbisComment;
 use crate::format::{self, ChunkMetadata, Role};
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, ChunkRecord, GroupRecord, Real, Restore, Sha256Sum, SourceRecord};
-use crate::parity::{self, Subject};
+use crate::parity::{self, Geometry, Subject};
 use crate::positioned::ReadAt;
 use crate::preview::{self, Labels, RangeEstimator, Spectrum};
 use crate::source::remainder::Plan;
@@ -595,7 +595,8 @@ impl<'a> Source<'a> {
         layouts.extend(others);
         let sealed = out.seal(&layouts)?;
         let places: Vec<(u64, u64)> = flacs.iter().map(|f| (f.offset, f.len)).collect();
-        let Proof { tiff_sha256, flac_sha256 } = prove::prove(&sealed, &places, &ctx.interrupt)?;
+        let geometry = ctx.options.parity.map(|share| Geometry::for_file(sealed.len, share)).transpose()?;
+        let Proof { tiff_sha256, flac_sha256, shards } = prove::prove(&sealed, &places, geometry, &ctx.interrupt)?;
         let tiff_path = manifest::chunk_tiff_name(self.base, index);
         let mut record = ChunkRecord {
             chunk_id: manifest::chunk_id(index),
@@ -628,13 +629,13 @@ impl<'a> Source<'a> {
         if groups.len() > 1 {
             record.groups = groups;
         }
-        let tiff_len = sealed.len;
         let mut renames = vec![(sealed.release(), tiff_path.clone())];
-        if let Some(redundancy) = ctx.options.parity {
+        if let Some(geometry) = geometry {
             let parity = temp.with_extension("parity");
-            let subject = Subject::new(tiff_sha256, tiff_len, redundancy)?;
+            let subject = Subject { sha256: tiff_sha256, geometry };
             let file = File::open(&renames[0].0).map_err(Error::while_("opening", &renames[0].0))?;
-            parity::write_sidecar(&file, &subject, &parity, &ctx.interrupt).inspect_err(|_| discard_all(&renames))?;
+            parity::write_sidecar_with(&file, &subject, &shards, &parity, &ctx.interrupt)
+                .inspect_err(|_| discard_all(&renames))?;
             renames.push((parity, sidecar_name(&tiff_path)));
         }
         if ctx.options.preview_png {

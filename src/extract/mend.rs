@@ -271,6 +271,12 @@ type Mended = (Status, String, Option<Extent>);
 
 fn mend(shop: &Workshop<'_>, item: &Item) -> Result<Mended> {
     let interrupt = shop.ctx.interrupt;
+    let no_sidecar = fs::symlink_metadata(parity::sidecar_of(&item.path)).is_err();
+    if item.expected.is_none() && no_sidecar && item.path.exists() {
+        let text =
+            "the archive knows no checksum of this TIFF, and there is no recovery data: not judged; see `verify`";
+        return Ok((Status::Skipped, text.to_owned(), None));
+    }
     let whole = match item.expected {
         Some(expected) => match sum_of(&item.path, interrupt) {
             Ok((sum, _)) => sum == expected,

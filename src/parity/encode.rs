@@ -13,7 +13,7 @@ use super::columns::{self, writing};
 use super::geometry::{COPIES, Geometry, HEADER_BYTES};
 use super::record::{self, Content, Header, ShardHash, Subject};
 use crate::durable;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::interrupt::Interrupt;
 use crate::positioned::{ReadAt, write_all_at};
 
@@ -58,20 +58,71 @@ pub(super) fn data_hashes(
 /// # Errors
 /// `Io` with the path; Changed where the file became shorter; `Interrupted`. The half-written file is removed.
 pub fn write_sidecar(file: &dyn ReadAt, subject: &Subject, path: &Path, interrupt: &Interrupt) -> Result<()> {
-    let result = durable::create(path).and_then(|out| write(file, subject, &out, interrupt));
+    let hashes: Option<Vec<ShardHash>> = data_hashes(file, &subject.geometry, interrupt)?.into_iter().collect();
+    let hashes = hashes.ok_or_else(|| {
+        let text = "the file could not be read to its end while its recovery data was computed";
+        Error::new(ErrorKind::Changed, text)
+    })?;
+    write_sidecar_with(file, subject, &hashes, path, interrupt)
+}
+
+/// As [`write_sidecar`], where the hashes of all data shards are known already: see [`ShardHasher`].
+///
+/// # Errors
+/// As [`write_sidecar`]; Usage where there are not as many hashes as shards.
+pub fn write_sidecar_with(
+    file: &dyn ReadAt,
+    subject: &Subject,
+    hashes: &[ShardHash],
+    path: &Path,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    if hashes.len() != subject.geometry.data() as usize {
+        return Err(Error::new(ErrorKind::Usage, "recovery data needs the hash of each shard"));
+    }
+    let result = durable::create(path).and_then(|out| write(file, subject, hashes, &out, interrupt));
     if result.is_err() {
         durable::remove_quietly(path);
     }
     result.map_err(|e| e.at_path(path))
 }
 
-fn write(file: &dyn ReadAt, subject: &Subject, out: &File, interrupt: &Interrupt) -> Result<()> {
+/// Takes the hashes of a file's shards while somebody else reads it from its start to its end.
+pub struct ShardHasher {
+    geometry: Geometry,
+    sha: Sha256,
+    at: u64,
+    hashes: Vec<ShardHash>,
+}
+
+impl ShardHasher {
+    /// For a file that is cut like this.
+    pub fn new(geometry: Geometry) -> ShardHasher {
+        ShardHasher { geometry, sha: Sha256::new(), at: 0, hashes: Vec::new() }
+    }
+
+    /// Takes the next bytes of the file.
+    pub fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let left = self.geometry.shard_bytes() - self.at % self.geometry.shard_bytes();
+            let (now, later) = bytes.split_at(usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len()));
+            self.sha.update(now);
+            self.at += now.len() as u64;
+            if self.at.is_multiple_of(self.geometry.shard_bytes()) || self.at == self.geometry.file_bytes() {
+                self.hashes.push(record::shorten(std::mem::take(&mut self.sha)));
+            }
+            bytes = later;
+        }
+    }
+
+    /// The hashes of all shards.
+    pub fn finish(self) -> Vec<ShardHash> {
+        self.hashes
+    }
+}
+
+fn write(file: &dyn ReadAt, subject: &Subject, hashes: &[ShardHash], out: &File, interrupt: &Interrupt) -> Result<()> {
     let geometry = &subject.geometry;
-    let hashes: Option<Vec<ShardHash>> = data_hashes(file, geometry, interrupt)?.into_iter().collect();
-    let hashes = hashes.ok_or_else(|| {
-        let text = "the file could not be read to its end while its recovery data was computed";
-        Error::new(crate::error::ErrorKind::Changed, text)
-    })?;
     out.set_len(geometry.sidecar_bytes()).map_err(writing)?;
     let payload = |index| geometry.recovery_offset(index) + HEADER_BYTES;
     columns::encode(file, geometry, out, payload, interrupt)?;
@@ -83,7 +134,7 @@ fn write(file: &dyn ReadAt, subject: &Subject, out: &File, interrupt: &Interrupt
     })?;
     for copy in 0..COPIES {
         for number in 0..geometry.hash_records() {
-            let bytes = hash_record(subject, &hashes, copy, number);
+            let bytes = hash_record(subject, hashes, copy, number);
             write_all_at(out, &bytes, geometry.hash_record_offset(copy, number)).map_err(writing)?;
         }
     }

@@ -56,7 +56,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub use assess::{Assessment, Extent, assess, assess_for, check_sidecar, damaged_ranges};
-pub use encode::write_sidecar;
+pub use encode::{ShardHasher, write_sidecar, write_sidecar_with};
 pub use geometry::{
     COPIES, Geometry, HASH_BYTES, HASHES_PER_RECORD, HEADER_BYTES, MAX_FILE_BYTES, MAX_SHARDS, Redundancy,
 };

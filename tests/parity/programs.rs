@@ -202,3 +202,19 @@ fn shares_that_make_no_sense_are_wrong_usage() {
     assert_eq!(tree(&s.path("in")).len(), 1, "no temp/ is left");
     assert!(!s.path("in/temp").exists());
 }
+
+#[test]
+fn tiffs_that_nothing_is_known_of_are_not_called_damaged() {
+    let s = archived(&[]);
+    let dir = s.path("archive");
+    let text = fs::read_to_string(dir.join("manifest.json")).unwrap();
+    let kept: Vec<&str> = text.lines().filter(|line| !line.contains("\"tiff_sha256\"")).collect();
+    // The sum was the last key of its chunk.
+    let manifest = kept.join("\n").replace(",\n        }", "\n        }");
+    fs::write(dir.join("manifest.json"), manifest).unwrap();
+    run(&["repair"], &dir, &[]).exits(0).says("skipped: 4");
+    run(&["protect"], &dir, &["--parity", "20%"]).exits(0).says("ok: 4");
+    damage(&dir.join("a_chunk_000000.tiff"), 100, 10);
+    run(&["repair"], &dir, &[]).exits(0).says("repaired");
+    verify(&dir, &[]).exits(0);
+}

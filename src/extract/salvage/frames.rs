@@ -4,6 +4,7 @@
 //! stream's format, and its number is the one of a place in the chunk. A damaged frame costs only itself.
 
 use std::fs::File;
+use std::io;
 
 use crate::error::{Error, Result};
 use crate::extract::salvage::exact::Exact;
@@ -15,6 +16,36 @@ use crate::flac::{
 };
 use crate::interrupt::Interrupt;
 use crate::positioned::ReadAt;
+
+/// A file on a failing disk: blocks that cannot be read are zeros, and everything around them is read.
+pub(super) struct Patient<R>(pub(super) R);
+
+impl<R: ReadAt> ReadAt for Patient<R> {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        const BLOCK: u64 = 4096;
+        match self.0.read_at(buf, offset) {
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => {
+                // To the end of this block, once more; what fails then is lost.
+                let left = usize::try_from(BLOCK - offset % BLOCK).unwrap_or(1);
+                let there = usize::try_from(self.0.len()?.saturating_sub(offset)).unwrap_or(usize::MAX);
+                let want = left.min(buf.len()).min(there);
+                let part = &mut buf[..want];
+                match self.0.read_at(part, offset) {
+                    Ok(n) if n > 0 => Ok(n),
+                    _ => {
+                        part.fill(0);
+                        Ok(want)
+                    }
+                }
+            }
+            other => other,
+        }
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+}
 
 /// One FLAC of a chunk.
 pub(super) struct Track {
@@ -29,7 +60,7 @@ pub(super) struct Track {
 
 /// A chunk, opened as far as it can be.
 pub(super) struct Opened {
-    pub(super) file: File,
+    pub(super) file: Patient<File>,
     pub(super) tracks: Vec<Track>,
     pub(super) exact: Exact,
 }
@@ -49,10 +80,11 @@ pub(super) struct Block<'a> {
 /// Opens a chunk and finds its FLACs: where the manifest says, else where its directories say, else by their marker.
 pub(super) fn open(piece: &Piece, layout: &Layout, interrupt: &Interrupt) -> Result<Opened> {
     let file = File::open(&piece.path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::new(crate::error::ErrorKind::Missing, "the TIFF is not there"),
+        io::ErrorKind::NotFound => Error::new(crate::error::ErrorKind::Missing, "the TIFF is not there"),
         _ => Error::io("the TIFF cannot be opened", e),
     })?;
-    let len = ReadAt::len(&file).map_err(|e| Error::io("the TIFF cannot be read", e))?;
+    let file = Patient(file);
+    let len = file.len().map_err(|e| Error::io("the TIFF cannot be read", e))?;
     let tiff = ChunkTiff::open(&piece.path).ok();
     if let Some(metadata) = tiff.as_ref().and_then(|t| t.metadata.as_ref()) {
         let other = piece.source_sha256.is_some_and(|sum| sum.to_string() != metadata.source_sha256);
@@ -117,7 +149,7 @@ fn find_marker(file: &dyn ReadAt, len: u64, interrupt: &Interrupt) -> Result<Opt
 /// Makes out what the frames of a FLAC are like; `None` where none of them is left. The metadata in front of the frames has no
 /// checksum, so it counts only if there are frames that agree with it.
 fn track(
-    file: &File,
+    file: &dyn ReadAt,
     (start, end): (u64, u64),
     channels: u32,
     block: u32,
@@ -163,7 +195,7 @@ fn track(
 
 /// Frames of a block in a stream of blocks of one size: the larger of its first two that are whole. If there is but one, it may
 /// be the short one at the end of a chunk of `limit` frames.
-fn block_size(file: &File, info: &StreamInfo, first: FoundFrame, end: u64, limit: Option<u64>) -> Result<u32> {
+fn block_size(file: &dyn ReadAt, info: &StreamInfo, first: FoundFrame, end: u64, limit: Option<u64>) -> Result<u32> {
     let size = first.header.block_size;
     if let Some(second) = find_frame(file, info, first.offset + u64::from(first.bytes), end)? {
         return Ok(size.max(second.header.block_size));
@@ -258,4 +290,45 @@ pub(super) fn blocks(
         position = start + frames as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of which two blocks cannot be read.
+    struct Failing(Vec<u8>);
+
+    impl ReadAt for Failing {
+        fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+            let end = offset + buf.len() as u64;
+            if offset < 5 * 4096 && end > 3 * 4096 {
+                Err(io::Error::other("bad sector"))
+            } else {
+                self.0.read_at(buf, offset)
+            }
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.0.len() as u64)
+        }
+    }
+
+    #[test]
+    fn bad_sectors_cost_only_themselves() {
+        let bytes: Vec<u8> = (0..40_000u32).map(|n| (n % 251) as u8 + 1).collect();
+        let mut expected = bytes.clone();
+        expected[3 * 4096..5 * 4096].fill(0);
+        let file = Patient(Failing(bytes));
+        for step in [100, 4096, 10_000, 50_000] {
+            let mut read = Vec::new();
+            while read.len() < 40_000 {
+                let mut buf = vec![9; step];
+                let n = file.read_up_to_at(&mut buf, read.len() as u64).unwrap();
+                assert!(n > 0);
+                read.extend_from_slice(&buf[..n]);
+            }
+            assert!(read == expected, "{step}");
+        }
+    }
 }
