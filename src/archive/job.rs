@@ -12,7 +12,6 @@ use std::time::SystemTime;
 
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::archive::Context;
 use crate::archive::chunk::{ChunkWork, EncodedChunk, Lane, SampleReader, encode_chunk};
@@ -27,6 +26,7 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flac::VorbisComment;
 use crate::format::{self, ChunkMetadata, Role};
+use crate::hash::Sha256;
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, ChunkRecord, GroupRecord, Real, Restore, Sha256Sum, SourceRecord};
 use crate::parity::{self, Geometry, Subject};
@@ -538,7 +538,7 @@ impl<'a> Source<'a> {
 
     /// Directories, header, proof, and the record for the manifest.
     fn finish(mut self, modified: Option<SystemTime>) -> Result<Finished> {
-        let sha = Sha256Sum::finish(std::mem::take(&mut self.sha));
+        let sha = std::mem::take(&mut self.sha).finish();
         let pending = std::mem::take(&mut self.pending);
         let frames: Vec<u64> = pending.iter().map(|p| p.frames).collect();
         let count = pending.len() as u64;

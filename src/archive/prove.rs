@@ -6,11 +6,11 @@
 
 use std::fs::File;
 
-use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::archive::write::{Expect, Sealed};
 use crate::error::{Error, Result};
+use crate::hash::{self, Sha256};
 use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
 use crate::parity::{Geometry, ShardHash, ShardHasher};
@@ -25,7 +25,8 @@ pub(crate) struct Proof {
     pub(crate) shards: Vec<ShardHash>,
 }
 
-const STEP: u64 = 1 << 20;
+/// Bytes read back at a time: few enough to stay in the processor's cache for all of the sums.
+const STEP: u64 = 256 << 10;
 
 /// Reads `sealed` back, compares every byte, and takes the checksums; `flacs` are `(offset, length)` of the FLACs in it,
 /// `shards` how it is cut for recovery data.
@@ -65,24 +66,22 @@ pub(crate) fn prove(
             if !equal {
                 return Err(differs(sealed, at));
             }
-            let mut rest = || {
-                hash.update(part);
-                if let Some(shards) = &mut shards {
-                    shards.update(part);
+            hash.update(part);
+            if let Some(shards) = &mut shards {
+                shards.update(part);
+            }
+            let mut whole = Some(&mut whole);
+            for (sha, &(start, len)) in inner.iter_mut().zip(flacs) {
+                let from = start.clamp(at, at + n as u64) - at;
+                let to = (start + len).clamp(at, at + n as u64) - at;
+                let flac = &part[from as usize..to as usize];
+                match whole.take_if(|_| !flac.is_empty()) {
+                    Some(whole) => hash::update_two_sha256(whole, part, sha, flac),
+                    None => sha.update(flac),
                 }
-                for (sha, &(start, len)) in inner.iter_mut().zip(flacs) {
-                    let from = start.clamp(at, at + n as u64) - at;
-                    let to = (start + len).clamp(at, at + n as u64) - at;
-                    if from < to {
-                        sha.update(&part[from as usize..to as usize]);
-                    }
-                }
-            };
-            if n < 64 << 10 {
+            }
+            if let Some(whole) = whole {
                 whole.update(part);
-                rest();
-            } else {
-                rayon::join(|| whole.update(part), rest);
             }
             at += n as u64;
         }
@@ -93,8 +92,8 @@ pub(crate) fn prove(
         }
     }
     Ok(Proof {
-        tiff_sha256: Sha256Sum::finish(whole),
-        flac_sha256: inner.into_iter().map(Sha256Sum::finish).collect(),
+        tiff_sha256: whole.finish(),
+        flac_sha256: inner.into_iter().map(Sha256::finish).collect(),
         shards: shards.map_or(Vec::new(), ShardHasher::finish),
     })
 }

@@ -114,12 +114,12 @@ impl Spectrum {
             let lowest = 2.5 * f64::from(self.sample_rate) / f64::from(self.frame_len.max(1));
             let skipped = (0..self.bands).take_while(|band| self.centre_of(*band) < lowest).count();
             let skipped = if skipped == self.bands as usize { 0 } else { skipped };
-            let mut counts = vec![0u64; 1 << 16];
+            let mut counts = vec![0u32; 1 << 16];
             for column in values.chunks_exact(self.bands.max(1) as usize) {
                 column[skipped..].iter().for_each(|value| counts[usize::from(*value)] += 1);
             }
-            for (stored, count) in (0..=u16::MAX).zip(counts) {
-                histogram.add(stored_db(stored), count.saturating_mul(weight));
+            for (stored, count) in (0..=u16::MAX).zip(counts).filter(|(_, count)| *count > 0) {
+                histogram.add(stored_db(stored), u64::from(count).saturating_mul(weight));
             }
         }
         histogram
