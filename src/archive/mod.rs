@@ -42,6 +42,7 @@ use crate::events::{Event, Observer, Status, Summary};
 use crate::flac::Level;
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, Journal, Manifest, ReadLimits, SourceRecord, TiffNames};
+use crate::parity::Redundancy;
 use crate::preview::{self, Analyzer};
 use crate::source::Kind;
 use crate::source::tags::MetadataFile;
@@ -87,6 +88,8 @@ pub struct Options {
     pub preview: preview::Settings,
     /// Write each picture as a PNG beside its TIFF too.
     pub preview_png: bool,
+    /// Add recovery data to each TIFF, so much of it.
+    pub parity: Option<Redundancy>,
     /// Metadata that the keeper gives for all sources: keys and values.
     pub meta: Vec<(String, String)>,
     /// Metadata that the keeper gives source by source.
@@ -109,6 +112,7 @@ impl Options {
             level: Level::Default,
             preview: preview::Settings::default(),
             preview_png: false,
+            parity: None,
             meta: Vec::new(),
             metadata: None,
         }
@@ -313,7 +317,7 @@ fn archive_one(
     drivers: usize,
 ) -> Result<One> {
     if let Some(record) = known {
-        match resume::decide(ctx, candidate, record)? {
+        match resume::decide(ctx, candidate, record, number)? {
             Decision::Archive => {}
             Decision::Skip(message) => return Ok(One::Skipped { message, tell: false }),
         }
@@ -324,7 +328,7 @@ fn archive_one(
     };
     match job::archive(ctx, candidate, number, base, drivers) {
         Ok(mut finished) => {
-            finished.replaces(known);
+            finished.replaces(known, &ctx.root);
             Ok(One::Finished(Box::new(finished)))
         }
         Err(e) if e.kind() == ErrorKind::Unsupported || e.kind() == ErrorKind::Malformed => {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use audio_tiff::archive::{self, Existing, Options};
 use audio_tiff::flac::Level;
 use audio_tiff::interrupt::Interrupt;
+use audio_tiff::parity::Redundancy;
 use audio_tiff::preview::{ChannelView, ColorMap, DbRange, Kind};
 use audio_tiff::source::tags::{MetadataFile, parse_meta_arg};
 use clap::{CommandFactory, Parser, ValueEnum};
@@ -42,6 +43,10 @@ struct Args {
     /// Archive the bytes of audio that nothing here can decode (Opus, WavPack, DSD…), without FLAC and picture
     #[arg(long)]
     attach_unknown: bool,
+    /// Add recovery data beside each TIFF, from which `tiff2flac repair` brings it back after damage: percent of its size,
+    /// 0.1 to 100
+    #[arg(long, value_name = "PERCENT")]
+    parity: Option<Redundancy>,
     /// How hard the FLAC encoder tries
     #[arg(long, value_enum, default_value_t = EncoderLevel::Default)]
     level: EncoderLevel,
@@ -175,6 +180,7 @@ impl Args {
         };
         options.meta.clone_from(&self.meta);
         options.metadata.clone_from(&self.metadata);
+        options.parity = self.parity;
         options.dry_run = self.dry_run;
         options.keep_temp = self.keep_temp;
         self.picture.apply(&mut options);
