@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use audio_tiff::extract;
 use audio_tiff::interrupt::Interrupt;
 use audio_tiff::parity::Redundancy;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use terminal::{Terminal, Verbosity};
 
 /// Extract the FLACs of an archive made by `audio2tiff`, each checked against its SHA-256, and rebuild the original
@@ -46,6 +46,9 @@ struct Extract {
     workers: Workers,
     #[command(flatten)]
     verbosity: Verbosity,
+    /// Write man pages and shell completions to PREFIX/share, and do nothing else
+    #[arg(long, value_name = "PREFIX", exclusive = true)]
+    install_docs: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -169,7 +172,10 @@ fn main() -> ExitCode {
             let result = extract::salvage(&dir, &out_dir, workers.count(), &interrupt, &terminal);
             terminal.finish(result)
         }
-        None => run(cli.extract, &interrupt),
+        None => match &cli.extract.install_docs {
+            Some(prefix) => terminal::docs::install(Cli::command(), prefix),
+            None => run(cli.extract, &interrupt),
+        },
     }
 }
 
