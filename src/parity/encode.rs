@@ -7,13 +7,13 @@ use std::fs::File;
 use std::path::Path;
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use super::columns::{self, writing};
 use super::geometry::{COPIES, Geometry, HEADER_BYTES};
 use super::record::{self, Content, Header, ShardHash, Subject};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hash::{self, Sha256};
 use crate::interrupt::Interrupt;
 use crate::positioned::{ReadAt, write_all_at};
 
@@ -101,18 +101,41 @@ impl ShardHasher {
         ShardHasher { geometry, sha: Sha256::new(), at: 0, hashes: Vec::new() }
     }
 
-    /// Takes the next bytes of the file.
+    /// Takes the next bytes of the file. Long stretches are best: the parts of two shards in them are hashed together, in
+    /// little more time than one.
     pub fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let left = self.geometry.shard_bytes() - self.at % self.geometry.shard_bytes();
-            let (now, later) = bytes.split_at(usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len()));
-            self.sha.update(now);
-            self.at += now.len() as u64;
-            if self.at.is_multiple_of(self.geometry.shard_bytes()) || self.at == self.geometry.file_bytes() {
-                self.hashes.push(record::shorten(std::mem::take(&mut self.sha)));
+            let (first, second, later) = {
+                let (first, rest) = bytes.split_at(self.left(self.at).min(bytes.len()));
+                let (second, later) = rest.split_at(self.left(self.at + first.len() as u64).min(rest.len()));
+                (first, second, later)
+            };
+            let mut next = Sha256::new();
+            hash::update_two_sha256(&mut self.sha, first, &mut next, second);
+            self.at += first.len() as u64;
+            if self.at_end() {
+                self.close(next);
+                self.at += second.len() as u64;
+                if !second.is_empty() && self.at_end() {
+                    self.close(Sha256::new());
+                }
             }
             bytes = later;
         }
+    }
+
+    /// Bytes from `at` to the end of its shard.
+    fn left(&self, at: u64) -> usize {
+        usize::try_from(self.geometry.shard_bytes() - at % self.geometry.shard_bytes()).unwrap_or(usize::MAX)
+    }
+
+    /// Whether a shard has just ended.
+    fn at_end(&self) -> bool {
+        self.at.is_multiple_of(self.geometry.shard_bytes()) || self.at == self.geometry.file_bytes()
+    }
+
+    fn close(&mut self, next: Sha256) {
+        self.hashes.push(record::shorten(std::mem::replace(&mut self.sha, next)));
     }
 
     /// The hashes of all shards.

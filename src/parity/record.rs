@@ -1,8 +1,7 @@
 //! Records of a sidecar: each says by itself what it is, of which file, and whether it is whole.
 
-use sha2::{Digest, Sha256};
-
 use super::geometry::{Geometry, HASH_BYTES, HASHES_PER_RECORD, HEADER_BYTES};
+use crate::hash::Sha256;
 use crate::manifest::Sha256Sum;
 
 /// What a record begins with. A transfer that changes line ends or the eighth bit changes it too.
@@ -24,13 +23,15 @@ pub type ShardHash = [u8; HASH_BYTES as usize];
 
 /// The hash of some bytes.
 pub fn hash(bytes: &[u8]) -> ShardHash {
-    shorten(Sha256::new().chain_update(bytes))
+    let mut sha = Sha256::new();
+    sha.update(bytes);
+    shorten(sha)
 }
 
 /// Takes the hash's 16 bytes out of a finished SHA-256.
 pub(super) fn shorten(sha: Sha256) -> ShardHash {
-    let sum = sha.finalize();
-    std::array::from_fn(|i| sum[i])
+    let sum = sha.finish();
+    std::array::from_fn(|i| sum.as_bytes()[i])
 }
 
 /// Of which file a record is, and how that file is cut: the same in all records of a sidecar.
