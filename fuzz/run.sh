@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets on stable Rust and runs one of them, from the seeds of this repository:
-#   fuzz/run.sh TARGET [SECONDS]      (TARGET: scanner, tiff, manifest, flac_frame; default 900 s)
+#   fuzz/run.sh TARGET [SECONDS]      (TARGET: scanner, tiff, manifest, flac_frame, parity; default 900 s)
 # libFuzzer's counters come from LLVM's own instrumentation pass, which stable rustc passes on; no sanitizer is used, since
 # the code under test has no unsafe parts that these targets reach. Findings are written to fuzz/artifacts/TARGET/.
 set -euo pipefail

@@ -14,15 +14,17 @@ flac_frame)
     # Single frames follow two bytes that choose channels and bits.
     for flac in "$to"/*.flac.*; do tail -c 4096 "$flac" | cat <(printf '\001\014') - >"$to/tail-$(basename "$flac")"; done
     ;;
-tiff | manifest)
+tiff | manifest | parity)
     archive=$(mktemp -d)
     trap 'rm -rf "$archive"' EXIT
     programs=../target/release
     [ -x "$programs/audio2tiff" ] || programs=../target/debug
     [ -x "$programs/audio2tiff" ] || exit 0
-    "$programs/audio2tiff" -q -i ../fixtures/odd -o "$archive/a" --max-image-dim 64 >/dev/null || true
+    "$programs/audio2tiff" -q -i ../fixtures/odd -o "$archive/a" --max-image-dim 64 --parity 5% >/dev/null || true
     if [ "$target" = tiff ]; then
         small "$archive" -name '*.tiff'
+    elif [ "$target" = parity ]; then
+        small "$archive" -name '*.parity'
     else
         cp "$archive/a/manifest.json" "$to/ours.json"
         cp seeds/manifest/* "$to/"

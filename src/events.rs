@@ -22,6 +22,10 @@ pub enum Status {
     Verified,
     /// Nothing had to be done (resumed work, already archived, not audio).
     Skipped,
+    /// Recovery data was added to a TIFF.
+    Protected,
+    /// A damaged TIFF, or its recovery data, is again as it was.
+    Repaired,
     /// A dry run would have done this.
     Planned,
 }
@@ -34,6 +38,8 @@ impl Status {
             Status::Restored => "restored",
             Status::Verified => "verified",
             Status::Skipped => "skipped",
+            Status::Protected => "protected",
+            Status::Repaired => "repaired",
             Status::Planned => "planned",
         }
     }

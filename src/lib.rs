@@ -20,6 +20,7 @@
 //! | [`flac`] | frames, encoder, decoder, metadata blocks (RFC 9639) |
 //! | [`preview`] | STFT → mel bands → picture |
 //! | [`container`] | pages ↔ TIFF 6.0 and BigTIFF |
+//! | [`parity`] | Reed–Solomon recovery data of a TIFF: written beside it, judged, repaired with |
 //! | [`manifest`] | `manifest.json`, the journal, `SHA256SUMS`; manifests of the original programs |
 //! | [`format`] | what the pages of our TIFFs say about themselves |
 //! | [`events`], [`error`], [`interrupt`] | what a run tells, how it fails, how it is stopped |
@@ -42,6 +43,7 @@ pub mod hash;
 pub mod info;
 pub mod interrupt;
 pub mod manifest;
+pub mod parity;
 pub mod positioned;
 pub mod preview;
 pub mod sign;

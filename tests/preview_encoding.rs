@@ -6,12 +6,9 @@ use audio_tiff::preview::{Picture, encode_deflate, encode_png};
 use proptest::prelude::*;
 
 fn unpng(bytes: &[u8]) -> Picture {
-    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("header");
-    let mut rgb = vec![0; reader.output_buffer_size().expect("size")];
-    let info = reader.next_frame(&mut rgb).expect("pixels");
-    assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Rgb, png::BitDepth::Eight));
-    reader.finish().expect("a proper end");
-    Picture { width: info.width, height: info.height, rgb }
+    let image = image::load_from_memory_with_format(bytes, image::ImageFormat::Png).expect("a PNG");
+    let image::DynamicImage::ImageRgb8(image) = image else { panic!("8-bit RGB") };
+    Picture { width: image.width(), height: image.height(), rgb: image.into_raw() }
 }
 
 fn inflated(bytes: &[u8]) -> Vec<u8> {

@@ -480,3 +480,37 @@ fn the_table_of_codes_in_the_documentation_is_the_one_in_the_program() {
         .collect();
     assert_eq!(rows, expected);
 }
+
+#[test]
+fn damage_that_can_be_mended_has_an_exit_status_of_its_own() {
+    let s = Scratch::new();
+    for name in ["a", "b"] {
+        s.put(&format!("in/{name}.wav"), &wav(2, 44_100, 16, &sound(120_000, 2, 16, 4)));
+    }
+    archive(&s.path("in"), &s.path("archive"), &["--parity", "5%"]).exits(0);
+    let dir = s.path("archive");
+    let whole = tree(&dir);
+    let tiff = dir.join("a_chunk_000000.tiff");
+    verify(&dir, &[]).exits(0);
+    // One place in the TIFF, and one in its recovery data.
+    flip(&tiff, 100_000);
+    let run = verify(&dir, &["--json"]).exits(4);
+    let told = reports(&run);
+    assert!(told.iter().filter(|v| v["type"] == "error").all(|v| v["mendable"] == true), "{told:?}");
+    assert_eq!(told.last().unwrap()["mendable"], told.last().unwrap()["errors"]);
+    flip(&dir.join("a_chunk_000000.tiff.parity"), 9_000);
+    verify(&dir, &[]).exits(4).says("[parity-damaged]").says("`tiff2flac repair` can mend it");
+    Run::of(tiff2flac().arg("repair").arg(&dir).output().unwrap()).exits(0);
+    verify(&dir, &[]).exits(0);
+    assert!(whole == tree(&dir));
+    // Beyond what can be mended, or something that no repair ends.
+    let mut bytes = whole["a_chunk_000000.tiff"].clone();
+    let half = bytes.len() / 2;
+    bytes[..half].fill(0);
+    fs::write(&tiff, bytes).unwrap();
+    verify(&dir, &[]).exits(3);
+    fs::write(&tiff, &whole["a_chunk_000000.tiff"]).unwrap();
+    flip(&tiff, 100_000);
+    fs::remove_file(dir.join("b_chunk_000000.tiff")).unwrap();
+    verify(&dir, &[]).exits(3).says("[tiff-missing]");
+}

@@ -8,13 +8,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
 
-use sha2::{Digest, Sha256};
-
 use crate::archive::write::{ChunkFile, Spool};
 use crate::error::{Error, Result};
 use crate::flac::{
     self, FrameDecoder, FrameEncoder, FrameHeader, FrameNumber, Level, SampleMd5, SeekPoint, StreamFormat, StreamInfo,
 };
+use crate::hash::{self, Sha256};
 use crate::interrupt::Interrupt;
 use crate::preview::Analyzer;
 use crate::source::SampleFormat;
@@ -343,11 +342,8 @@ pub(crate) fn encode_chunk(
             rayon::scope(|s| {
                 // The tasks that cannot be divided go first, so that other threads take them first.
                 let (spools, sums): (Vec<_>, Vec<_>) = tracks.iter_mut().map(Track::split).unzip();
-                s.spawn(move |_| update_md5(lane, sums, current, encoded));
+                s.spawn(move |_| update_sums(lane, sums, source_sha.as_deref_mut(), current, encoded));
                 s.spawn(move |_| note(analyze(lane, analyzer, analysis_planes, current)));
-                if let Some(sha) = source_sha {
-                    s.spawn(move |_| sha.update(current));
-                }
                 s.spawn(move |_| note(write_runs(lane, encoded, spools, rest, file, written_frames)));
                 for (i, (bytes, run)) in current.chunks(task_bytes).zip(encoding.iter_mut()).enumerate() {
                     let first = done_blocks + (i * lane.task_blocks()) as u64;
@@ -399,16 +395,38 @@ impl Track {
     }
 }
 
-/// Takes the MD5s further: over the bytes just read, or over the samples of the batch before, which are then at hand.
-fn update_md5(lane: &Lane, mut sums: Vec<&mut SampleMd5>, read: &[u8], encoded: &[Run]) {
+/// Takes the MD5s further, over the bytes just read or over the samples of the batch before, which are then at hand; and the
+/// source's SHA-256 with the first of them.
+fn update_sums(lane: &Lane, sums: Vec<&mut SampleMd5>, sha: Option<&mut Sha256>, read: &[u8], encoded: &[Run]) {
+    let mut unread = sha.map(|sha| (sha, read));
+    let mut sums: Vec<_> = sums.into_iter().map(SampleMd5::as_md5).collect();
     if lane.source_bytes_are_hashed() {
-        sums.iter_mut().for_each(|md5| md5.update_bytes(read));
+        for md5 in sums {
+            match unread.take() {
+                Some((sha, read)) => hash::update_md5_and_sha256(md5, read, sha, read),
+                None => md5.update(read),
+            }
+        }
         return;
     }
     for run in encoded {
-        for (md5, group) in sums.iter_mut().zip(&run.groups) {
-            md5.update_bytes(&group.hashed);
+        for (md5, group) in sums.chunks_mut(2).zip(run.groups.chunks(2)) {
+            match (md5, group) {
+                ([a, b], [x, y]) => hash::update_two_md5(a, &x.hashed, b, &y.hashed),
+                ([md5, ..], [group, ..]) => match &mut unread {
+                    Some((sha, read)) => {
+                        let (now, later) = read.split_at(group.hashed.len().min(read.len()));
+                        hash::update_md5_and_sha256(md5, &group.hashed, sha, now);
+                        *read = later;
+                    }
+                    None => md5.update(&group.hashed),
+                },
+                _ => {}
+            }
         }
+    }
+    if let Some((sha, rest)) = unread {
+        sha.update(rest);
     }
 }
 

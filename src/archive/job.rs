@@ -4,6 +4,7 @@
 //! whole source has been read, for only then its SHA-256, the number of chunks (of a coded source) and the range of
 //! levels that all pictures share are known. Then each TIFF is read back and proved.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use std::time::SystemTime;
 
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::archive::Context;
 use crate::archive::chunk::{ChunkWork, EncodedChunk, Lane, SampleReader, encode_chunk};
@@ -26,7 +26,10 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flac::VorbisComment;
 use crate::format::{self, ChunkMetadata, Role};
+use crate::hash::Sha256;
+use crate::interrupt::Interrupt;
 use crate::manifest::{self, ChunkRecord, GroupRecord, Real, Restore, Sha256Sum, SourceRecord};
+use crate::parity::{self, Geometry, Subject};
 use crate::positioned::ReadAt;
 use crate::preview::{self, Labels, RangeEstimator, Spectrum};
 use crate::source::remainder::Plan;
@@ -38,18 +41,45 @@ pub(crate) struct Finished {
     pub(crate) record: SourceRecord,
     /// Temporary path → path relative to the archive folder, with `/`.
     pub(crate) renames: Vec<(PathBuf, String)>,
-    /// TIFFs of an earlier state of the source that this one has no more.
+    /// Files of an earlier state of the source that this one has no more.
     pub(crate) removes: Vec<String>,
     pub(crate) notes: Vec<String>,
 }
 
 impl Finished {
-    /// Notes which TIFFs of an earlier state of the source are of no more use once this one is in their place.
-    pub(crate) fn replaces(&mut self, earlier: Option<&SourceRecord>) {
-        let kept = |path: &String| self.renames.iter().any(|(_, target)| target == path);
+    /// Notes which files of an earlier state of the source are of no more use once this one is in their place: TIFFs, and
+    /// recovery data of TIFFs with other bytes.
+    pub(crate) fn replaces(&mut self, earlier: Option<&SourceRecord>, root: &Path) {
+        let targets: HashSet<&str> = self.renames.iter().map(|(_, target)| target.as_str()).collect();
         let earlier = earlier.into_iter().flat_map(|record| record.chunks.iter());
-        self.removes = earlier.map(|chunk| chunk.tiff_path.clone()).filter(|path| !kept(path)).collect();
+        let old: Vec<String> =
+            earlier.map(|chunk| chunk.tiff_path.clone()).filter(|path| !targets.contains(path.as_str())).collect();
+        let sums = self.record.chunks.iter().map(|chunk| (&chunk.tiff_path, chunk.tiff_sha256));
+        let mut stale = Vec::new();
+        for (tiff_path, sum) in sums.chain(old.iter().map(|path| (path, None))) {
+            let name = sidecar_name(tiff_path);
+            if !targets.contains(name.as_str()) && is_stale(root, tiff_path, sum) {
+                stale.push(name);
+            }
+        }
+        if stale.iter().any(|name| self.record.chunks.iter().any(|chunk| sidecar_name(&chunk.tiff_path) == *name)) {
+            let text = "its recovery data belonged to the TIFFs that were replaced and was removed; \
+                        `tiff2flac protect` adds it anew";
+            self.notes.push(text.to_owned());
+        }
+        self.removes = old;
+        self.removes.extend(stale);
     }
+}
+
+/// Whether there is recovery data beside a TIFF that is not of a file with this checksum.
+fn is_stale(root: &Path, tiff_path: &str, sum: Option<Sha256Sum>) -> bool {
+    let Ok(path) = manifest::safe_relative_path(tiff_path).map(|relative| root.join(relative)) else { return false };
+    if fs::symlink_metadata(parity::sidecar_of(&path)).is_err() {
+        return false;
+    }
+    let of_it = parity::check_sidecar(&path, sum, &Interrupt::new());
+    !of_it.is_ok_and(|of| of.is_some_and(|(subject, _)| Some(subject.sha256) == sum))
 }
 
 /// A chunk whose audio is written and whose directories are not.
@@ -509,7 +539,7 @@ impl<'a> Source<'a> {
 
     /// Directories, header, proof, and the record for the manifest.
     fn finish(mut self, modified: Option<SystemTime>) -> Result<Finished> {
-        let sha = Sha256Sum::finish(std::mem::take(&mut self.sha));
+        let sha = std::mem::take(&mut self.sha).finish();
         let pending = std::mem::take(&mut self.pending);
         let frames: Vec<u64> = pending.iter().map(|p| p.frames).collect();
         let count = pending.len() as u64;
@@ -567,7 +597,8 @@ impl<'a> Source<'a> {
         layouts.extend(others);
         let sealed = out.seal(&layouts)?;
         let places: Vec<(u64, u64)> = flacs.iter().map(|f| (f.offset, f.len)).collect();
-        let Proof { tiff_sha256, flac_sha256 } = prove::prove(&sealed, &places, &ctx.interrupt)?;
+        let geometry = ctx.options.parity.map(|share| Geometry::for_file(sealed.len, share)).transpose()?;
+        let Proof { tiff_sha256, flac_sha256, shards } = prove::prove(&sealed, &places, geometry, &ctx.interrupt)?;
         let tiff_path = manifest::chunk_tiff_name(self.base, index);
         let mut record = ChunkRecord {
             chunk_id: manifest::chunk_id(index),
@@ -601,6 +632,14 @@ impl<'a> Source<'a> {
             record.groups = groups;
         }
         let mut renames = vec![(sealed.release(), tiff_path.clone())];
+        if let Some(geometry) = geometry {
+            let parity = temp.with_extension("parity");
+            let subject = Subject { sha256: tiff_sha256, geometry };
+            let file = File::open(&renames[0].0).map_err(Error::while_("opening", &renames[0].0))?;
+            parity::write_sidecar_with(&file, &subject, &shards, &parity, &ctx.interrupt)
+                .inspect_err(|_| discard_all(&renames))?;
+            renames.push((parity, sidecar_name(&tiff_path)));
+        }
         if ctx.options.preview_png {
             let png = temp.with_extension("png");
             let bytes = preview::encode_png(&picture);
@@ -643,9 +682,18 @@ impl<'a> Source<'a> {
     }
 }
 
+/// The name of a TIFF's sidecar in the archive.
+pub(crate) fn sidecar_name(tiff_path: &str) -> String {
+    format!("{tiff_path}{}", parity::SUFFIX)
+}
+
 /// Removes what a failed source left under its temporary names.
 pub(crate) fn discard(finished: &Finished) {
-    for (temp, _) in &finished.renames {
+    discard_all(&finished.renames);
+}
+
+fn discard_all(renames: &[(PathBuf, String)]) {
+    for (temp, _) in renames {
         durable::remove_quietly(temp);
     }
 }

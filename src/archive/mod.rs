@@ -44,6 +44,7 @@ use crate::events::{Event, Observer, Status, Summary};
 use crate::flac::Level;
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, Journal, Manifest, ReadLimits, SourceRecord, TiffNames};
+use crate::parity::Redundancy;
 use crate::preview::{self, Analyzer};
 use crate::sign;
 use crate::source::Kind;
@@ -90,6 +91,8 @@ pub struct Options {
     pub preview: preview::Settings,
     /// Write each picture as a PNG beside its TIFF too.
     pub preview_png: bool,
+    /// Add recovery data to each TIFF, so much of it.
+    pub parity: Option<Redundancy>,
     /// Metadata that the keeper gives for all sources: keys and values.
     pub meta: Vec<(String, String)>,
     /// Metadata that the keeper gives source by source.
@@ -114,6 +117,7 @@ impl Options {
             level: Level::Default,
             preview: preview::Settings::default(),
             preview_png: false,
+            parity: None,
             meta: Vec::new(),
             metadata: None,
             sign_manifest: None,
@@ -134,18 +138,23 @@ pub(crate) struct Context<'a> {
 
 /// Files that a run may put beside a TIFF, and that no manifest names: how their names end, and what stands there in the
 /// name of the TIFF.
-pub(crate) const COMPANIONS: [(&str, &str); 1] = [(".png", ".tiff")];
+pub(crate) const COMPANIONS: [(&str, &str); 2] = [(".png", ".tiff"), (".tiff.parity", ".tiff")];
 
 /// Highest sample rate (Hz) that pictures are made for; higher ones are drawn as if they were this.
 const PICTURED_RATE: u32 = 16_000_000;
 
-/// Raw bytes that all sources together read in one go, a worker.
+/// Raw bytes that all sources together read in one go, a worker, where threads share the work on a source.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// Raw bytes that a source reads in one go where one thread does all of it: they pass through several hands, and stay in
+/// the processor's cache.
+const LONE_BATCH_BYTES: usize = 256 << 10;
 
 impl Context<'_> {
     /// Raw bytes that one source reads in one go while `drivers` sources are worked on.
     pub(crate) fn batch_bytes(&self, drivers: usize) -> usize {
-        self.options.workers * BATCH_BYTES / drivers.max(1)
+        let drivers = drivers.max(1);
+        if drivers >= self.options.workers { LONE_BATCH_BYTES } else { self.options.workers * BATCH_BYTES / drivers }
     }
 
     pub(crate) fn analyzer(&self, sample_rate: u32, channels: usize, bits: u8) -> Result<Analyzer> {
@@ -346,7 +355,7 @@ fn archive_one(
     drivers: usize,
 ) -> Result<One> {
     if let Some(record) = known {
-        match resume::decide(ctx, candidate, record)? {
+        match resume::decide(ctx, candidate, record, number)? {
             Decision::Archive => {}
             Decision::Skip(message) => return Ok(One::Skipped { message, tell: false }),
         }
@@ -357,7 +366,7 @@ fn archive_one(
     };
     match job::archive(ctx, candidate, number, base, drivers) {
         Ok(mut finished) => {
-            finished.replaces(known);
+            finished.replaces(known, &ctx.root);
             Ok(One::Finished(Box::new(finished)))
         }
         Err(e) if e.kind() == ErrorKind::Unsupported || e.kind() == ErrorKind::Malformed => {

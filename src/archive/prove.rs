@@ -6,13 +6,14 @@
 
 use std::fs::File;
 
-use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::archive::write::{Expect, Sealed};
 use crate::error::{Error, Result};
+use crate::hash::{self, Sha256};
 use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
+use crate::parity::{Geometry, ShardHash, ShardHasher};
 use crate::positioned::ReadAt;
 
 /// Checksums of a proved TIFF.
@@ -20,12 +21,21 @@ pub(crate) struct Proof {
     pub(crate) tiff_sha256: Sha256Sum,
     /// One for each of the `flacs` ranges, in their order.
     pub(crate) flac_sha256: Vec<Sha256Sum>,
+    /// Hashes of the TIFF's shards, where it is to get recovery data.
+    pub(crate) shards: Vec<ShardHash>,
 }
 
-const STEP: u64 = 1 << 20;
+/// Bytes read back at a time: few enough to stay in the processor's cache for all of the sums.
+const STEP: u64 = 256 << 10;
 
-/// Reads `sealed` back, compares every byte, and takes the checksums; `flacs` are `(offset, length)` of the FLACs in it.
-pub(crate) fn prove(sealed: &Sealed, flacs: &[(u64, u64)], interrupt: &Interrupt) -> Result<Proof> {
+/// Reads `sealed` back, compares every byte, and takes the checksums; `flacs` are `(offset, length)` of the FLACs in it,
+/// `shards` how it is cut for recovery data.
+pub(crate) fn prove(
+    sealed: &Sealed,
+    flacs: &[(u64, u64)],
+    shards: Option<Geometry>,
+    interrupt: &Interrupt,
+) -> Result<Proof> {
     let path = sealed.path();
     let file = File::open(path).map_err(Error::while_("reading back", path))?;
     let real = ReadAt::len(&file).map_err(Error::while_("reading back", path))?;
@@ -33,6 +43,7 @@ pub(crate) fn prove(sealed: &Sealed, flacs: &[(u64, u64)], interrupt: &Interrupt
         return Err(differs(sealed, real.min(sealed.len)));
     }
     let mut whole = Sha256::new();
+    let mut shards = shards.map(ShardHasher::new);
     let mut inner: Vec<Sha256> = flacs.iter().map(|_| Sha256::new()).collect();
     let mut buf = vec![0; STEP.min(sealed.len.max(1)) as usize];
     for extent in &sealed.extents {
@@ -55,21 +66,22 @@ pub(crate) fn prove(sealed: &Sealed, flacs: &[(u64, u64)], interrupt: &Interrupt
             if !equal {
                 return Err(differs(sealed, at));
             }
-            let mut rest = || {
-                hash.update(part);
-                for (sha, &(start, len)) in inner.iter_mut().zip(flacs) {
-                    let from = start.clamp(at, at + n as u64) - at;
-                    let to = (start + len).clamp(at, at + n as u64) - at;
-                    if from < to {
-                        sha.update(&part[from as usize..to as usize]);
-                    }
+            hash.update(part);
+            if let Some(shards) = &mut shards {
+                shards.update(part);
+            }
+            let mut whole = Some(&mut whole);
+            for (sha, &(start, len)) in inner.iter_mut().zip(flacs) {
+                let from = start.clamp(at, at + n as u64) - at;
+                let to = (start + len).clamp(at, at + n as u64) - at;
+                let flac = &part[from as usize..to as usize];
+                match whole.take_if(|_| !flac.is_empty()) {
+                    Some(whole) => hash::update_two_sha256(whole, part, sha, flac),
+                    None => sha.update(flac),
                 }
-            };
-            if n < 64 << 10 {
+            }
+            if let Some(whole) = whole {
                 whole.update(part);
-                rest();
-            } else {
-                rayon::join(|| whole.update(part), rest);
             }
             at += n as u64;
         }
@@ -79,7 +91,11 @@ pub(crate) fn prove(sealed: &Sealed, flacs: &[(u64, u64)], interrupt: &Interrupt
             return Err(differs(sealed, extent.offset));
         }
     }
-    Ok(Proof { tiff_sha256: Sha256Sum::finish(whole), flac_sha256: inner.into_iter().map(Sha256Sum::finish).collect() })
+    Ok(Proof {
+        tiff_sha256: whole.finish(),
+        flac_sha256: inner.into_iter().map(Sha256::finish).collect(),
+        shards: shards.map_or(Vec::new(), ShardHasher::finish),
+    })
 }
 
 fn differs(sealed: &Sealed, offset: u64) -> Error {

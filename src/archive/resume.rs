@@ -3,13 +3,14 @@
 //! Nothing is decided by mere existence: a resumed source is left alone only if the source file and all of its TIFFs
 //! have the checksums in the manifest.
 
-use std::fs::File;
+use std::fs::{self, File};
 
 use crate::archive::plan::Candidate;
 use crate::archive::{Context, Existing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash;
-use crate::manifest::{Sha256Sum, SourceRecord};
+use crate::manifest::{self, Sha256Sum, SourceRecord};
+use crate::parity::{self, Redundancy, Subject};
 use crate::positioned::ReadAt;
 
 pub(crate) enum Decision {
@@ -20,7 +21,13 @@ pub(crate) enum Decision {
 }
 
 /// Decides about `candidate`, of which the manifest has `record`.
-pub(crate) fn decide(ctx: &Context<'_>, candidate: &Candidate, record: &SourceRecord) -> Result<Decision> {
+/// `number` is the candidate's, for names under `temp/`.
+pub(crate) fn decide(
+    ctx: &Context<'_>,
+    candidate: &Candidate,
+    record: &SourceRecord,
+    number: usize,
+) -> Result<Decision> {
     match ctx.options.existing {
         Existing::Overwrite => Ok(Decision::Archive),
         Existing::Report => Err(Error::new(
@@ -29,11 +36,11 @@ pub(crate) fn decide(ctx: &Context<'_>, candidate: &Candidate, record: &SourceRe
              again, or --prefix NAME if it is another recording of the same name",
         )
         .at_path(&candidate.path)),
-        Existing::Resume => resume(ctx, candidate, record),
+        Existing::Resume => resume(ctx, candidate, record, number),
     }
 }
 
-fn resume(ctx: &Context<'_>, candidate: &Candidate, record: &SourceRecord) -> Result<Decision> {
+fn resume(ctx: &Context<'_>, candidate: &Candidate, record: &SourceRecord, number: usize) -> Result<Decision> {
     let file = File::open(&candidate.path).map_err(Error::while_("opening", &candidate.path))?;
     let len = ReadAt::len(&file).map_err(Error::while_("looking at", &candidate.path))?;
     let same_size = record.size_bytes.is_none_or(|recorded| recorded == len);
@@ -59,7 +66,33 @@ fn resume(ctx: &Context<'_>, candidate: &Candidate, record: &SourceRecord) -> Re
             return Ok(Decision::Archive);
         }
     }
-    Ok(Decision::Skip("unchanged and verified".to_owned()))
+    let added = match ctx.options.parity {
+        Some(redundancy) => protect(ctx, record, redundancy, number)?,
+        None => 0,
+    };
+    Ok(Decision::Skip(match added {
+        0 => "unchanged and verified".to_owned(),
+        n => format!("unchanged and verified; recovery data was added to {n} of its TIFFs"),
+    }))
+}
+
+/// Sees to it that each TIFF of a source, all of which have been checked, has whole recovery data of the wanted amount; gives
+/// the number of those that got it just now.
+fn protect(ctx: &Context<'_>, record: &SourceRecord, redundancy: Redundancy, number: usize) -> Result<usize> {
+    let mut added = 0;
+    for chunk in record.chunks.iter() {
+        let Some(sha256) = chunk.tiff_sha256 else { continue };
+        let path = ctx.root.join(manifest::safe_relative_path(&chunk.tiff_path)?);
+        let len = fs::metadata(&path).map_err(Error::while_("looking at", &path))?.len();
+        let wanted = Subject::new(sha256, len, redundancy)?;
+        if parity::check_sidecar(&path, Some(sha256), &ctx.interrupt)? == Some((wanted, true)) {
+            continue;
+        }
+        let temp = ctx.temp.join(format!("{number:06}-{added:06}.parity"));
+        parity::renew_sidecar(&path, &wanted, &temp, &ctx.interrupt)?;
+        added += 1;
+    }
+    Ok(added)
 }
 
 /// Whether the chunks that are listed are all of the source. A manifest that was written again from TIFFs lists what was

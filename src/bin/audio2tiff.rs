@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use audio_tiff::archive::{self, Existing, Options};
 use audio_tiff::flac::Level;
 use audio_tiff::interrupt::Interrupt;
+use audio_tiff::parity::Redundancy;
 use audio_tiff::preview::{ChannelView, ColorMap, DbRange, Kind};
 use audio_tiff::source::tags::{MetadataFile, parse_meta_arg};
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, Parser, ValueEnum};
 use terminal::{Terminal, Verbosity};
 
 /// Archive recordings without loss: each chunk of audio becomes one TIFF with a spectrogram picture (page 0) and the
@@ -19,8 +20,8 @@ use terminal::{Terminal, Verbosity};
 #[command(name = "audio2tiff", version, after_help = EXAMPLES)]
 struct Args {
     /// A folder with recordings (sub-folders too), or one file
-    #[arg(long, short, value_name = "PATH")]
-    input: PathBuf,
+    #[arg(long, short, value_name = "PATH", required = true)]
+    input: Option<PathBuf>,
     /// The archive folder; made if it is not there, added to if it is
     #[arg(long, short, value_name = "DIR", default_value = "out_tiffs")]
     output: PathBuf,
@@ -42,6 +43,10 @@ struct Args {
     /// Archive the bytes of audio that nothing here can decode (Opus, WavPack, DSD…), without FLAC and picture
     #[arg(long)]
     attach_unknown: bool,
+    /// Add recovery data beside each TIFF, from which `tiff2flac repair` brings it back after damage: percent of its size,
+    /// 0.1 to 100
+    #[arg(long, value_name = "PERCENT")]
+    parity: Option<Redundancy>,
     /// How hard the FLAC encoder tries
     #[arg(long, value_enum, default_value_t = EncoderLevel::Default)]
     level: EncoderLevel,
@@ -64,6 +69,9 @@ struct Args {
     keep_temp: bool,
     #[command(flatten)]
     verbosity: Verbosity,
+    /// Write man pages and shell completions to PREFIX/share, and do nothing else
+    #[arg(long, value_name = "PREFIX", exclusive = true)]
+    install_docs: Option<PathBuf>,
 }
 
 /// How the pictures look
@@ -156,7 +164,7 @@ enum Colors {
 
 impl Args {
     fn options(&self) -> Options {
-        let mut options = Options::new(&self.input, &self.output);
+        let mut options = Options::new(self.input.clone().unwrap_or_default(), &self.output);
         options.chunk_seconds = self.chunk_seconds;
         if let Some(workers) = self.workers {
             options.workers = usize::from(workers);
@@ -176,6 +184,7 @@ impl Args {
         options.meta.clone_from(&self.meta);
         options.metadata.clone_from(&self.metadata);
         options.sign_manifest.clone_from(&self.sign_manifest);
+        options.parity = self.parity;
         options.dry_run = self.dry_run;
         options.keep_temp = self.keep_temp;
         self.picture.apply(&mut options);
@@ -214,6 +223,9 @@ impl Picture {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(prefix) = &args.install_docs {
+        return terminal::docs::install(Args::command(), prefix);
+    }
     let interrupt = Interrupt::new();
     terminal::on_signals(&interrupt);
     let terminal = Terminal::new(args.verbosity, "archiving");

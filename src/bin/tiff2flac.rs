@@ -13,10 +13,12 @@ use audio_tiff::events::{Event, Observer, Status, Summary};
 use audio_tiff::extract;
 use audio_tiff::info;
 use audio_tiff::interrupt::Interrupt;
+use audio_tiff::manifest::archive_dir;
+use audio_tiff::parity::Redundancy;
 use audio_tiff::sign;
 use audio_tiff::transfer;
 use audio_tiff::verify;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use terminal::{Terminal, Verbosity};
 
 /// Extract the FLACs of an archive made by `audio2tiff`, each checked against its SHA-256, and rebuild the original
@@ -54,6 +56,9 @@ struct Extract {
     workers: Workers,
     #[command(flatten)]
     verbosity: Verbosity,
+    /// Write man pages and shell completions to PREFIX/share, and do nothing else
+    #[arg(long, value_name = "PREFIX", exclusive = true)]
+    install_docs: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -145,6 +150,42 @@ enum Command {
         #[command(flatten)]
         verbosity: Verbosity,
     },
+    /// Add recovery data beside each TIFF, from which `repair` brings it back after damage; TIFFs stay as they are
+    Protect {
+        /// The archive folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// How much, in percent of each TIFF's size: 0.1 to 100
+        #[arg(long, value_name = "PERCENT")]
+        parity: Redundancy,
+        #[command(flatten)]
+        workers: Workers,
+        #[command(flatten)]
+        verbosity: Verbosity,
+    },
+    /// Bring damaged TIFFs back to their SHA-256, from the recovery data beside them
+    Repair {
+        /// The archive folder, or one TIFF
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        #[command(flatten)]
+        workers: Workers,
+        #[command(flatten)]
+        verbosity: Verbosity,
+    },
+    /// Of damaged recordings, write all that is whole, silence for the rest, and a list of what is lost
+    Salvage {
+        /// The archive folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// Where salvaged recordings go; the archive is not changed
+        #[arg(long, value_name = "OUT")]
+        out_dir: PathBuf,
+        #[command(flatten)]
+        workers: Workers,
+        #[command(flatten)]
+        verbosity: Verbosity,
+    },
 }
 
 #[derive(Args)]
@@ -227,6 +268,9 @@ const EXAMPLES: &str = "Examples:
   tiff2flac --input-dir archive --reconstruct --out-wav-dir originals
   tiff2flac verify archive
   tiff2flac rebuild-manifest archive                if its manifest.json is lost
+  tiff2flac protect archive --parity 5%             recovery data beside each TIFF
+  tiff2flac repair archive                          mend damaged TIFFs with it
+  tiff2flac salvage archive --out-dir salvaged      what is left of what cannot be mended
 
 Exit status: 0 all well; 1 the run could not go on (no archive there, output not writable); 2 wrong
 usage; 3 something could not be verified or restored (named on stderr), all the rest was done;
@@ -256,7 +300,25 @@ fn main() -> ExitCode {
             let result = extract::rebuild_manifest(&dir, overwrite, workers.count(), &interrupt, &terminal);
             terminal.finish(result)
         }
-        None => run(cli.extract, &interrupt),
+        Some(Command::Protect { dir, parity, workers, verbosity }) => {
+            let terminal = Terminal::new(verbosity, "protecting");
+            let result = extract::protect(&archive_dir(&dir), parity, workers.count(), &interrupt, &terminal);
+            terminal.finish(result)
+        }
+        Some(Command::Repair { path, workers, verbosity }) => {
+            let terminal = Terminal::new(verbosity, "checking");
+            let result = extract::repair(&archive_dir(&path), workers.count(), &interrupt, &terminal);
+            terminal.finish(result)
+        }
+        Some(Command::Salvage { dir, out_dir, workers, verbosity }) => {
+            let terminal = Terminal::new(verbosity, "salvaging");
+            let result = extract::salvage(&archive_dir(&dir), &out_dir, workers.count(), &interrupt, &terminal);
+            terminal.finish(result)
+        }
+        None => match &cli.extract.install_docs {
+            Some(prefix) => terminal::docs::install(Cli::command(), prefix),
+            None => run(cli.extract, &interrupt),
+        },
     }
 }
 

@@ -13,6 +13,24 @@ use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
 
+/// Checks one TIFF: that it is the chunk that the manifest means, and that its bytes are the ones that were proved when it
+/// was written.
+///
+/// The SHA-256 of the TIFF covers all that is in it, so where it is right, nothing inside is decoded again. Where it is
+/// wrong or not known, every FLAC is looked at by itself (SHA-256, frames, MD5). Gives the first fault; [`crate::verify`] lists all.
+pub(crate) fn check_chunk(source: &Source, chunk: &Chunk, interrupt: &Interrupt) -> Result<()> {
+    let tiff = ChunkTiff::open(&chunk.path)?;
+    let Some(expected) = chunk.tiff_sha256 else { return check_inside(source, chunk, &tiff, interrupt) };
+    let sum = hash::sha256_range(&tiff.file, 0, tiff.len, interrupt, |_| ()).map_err(|e| e.at_path(&chunk.path))?;
+    if sum == expected {
+        return belongs(source, chunk, &tiff);
+    }
+    check_inside(source, chunk, &tiff, interrupt)?;
+    check_size(chunk, &tiff)?;
+    let text = format!("the TIFF's SHA-256 is {sum}, the manifest says {expected}; the audio in it is whole");
+    Err(Error::mismatch(text).at_path(&chunk.path))
+}
+
 /// That the TIFF is as long as the manifest says. A shorter or longer one is damaged, wherever the damage is. (The
 /// original programs' manifests are not held to it: they say nothing else about the TIFF as a whole.)
 pub(crate) fn check_size(chunk: &Chunk, tiff: &ChunkTiff) -> Result<()> {
@@ -23,6 +41,19 @@ pub(crate) fn check_size(chunk: &Chunk, tiff: &ChunkTiff) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn check_inside(source: &Source, chunk: &Chunk, tiff: &ChunkTiff, interrupt: &Interrupt) -> Result<()> {
+    belongs(source, chunk, tiff)?;
+    if tiff.flacs.is_empty() && tiff.source_bytes.is_empty() {
+        return Err(Error::new(ErrorKind::Missing, "there is no FLAC in this TIFF").at_path(&chunk.path));
+    }
+    for (i, flac) in tiff.flacs.iter().enumerate() {
+        let sum = flac_sum(tiff, flac, interrupt)?;
+        check_flac(tiff, flac, interrupt)?;
+        compare(chunk, i, sum)?;
+    }
+    Ok(())
 }
 
 /// That a FLAC's SHA-256 is the one that the manifest says, where it says one.

@@ -12,13 +12,17 @@
 //! | `copy` | a FLAC out of its TIFF |
 //! | `rebuild` | a source out of its TIFFs |
 //! | `recover` | an archive whose manifest is lost |
+//! | `salvage` | all that is whole of a source that cannot be restored |
+//! | `mend` | recovery data added to an archive, damaged TIFFs repaired with it |
 //! | `wav` | decoded samples as a WAV, where the source was none |
 
 pub(crate) mod check;
 mod copy;
 mod find;
+mod mend;
 pub(crate) mod rebuild;
 mod recover;
+mod salvage;
 pub mod tiff;
 mod wav;
 
@@ -38,8 +42,10 @@ use crate::interrupt::Interrupt;
 use crate::manifest;
 use crate::positioned::ReadAt;
 pub use find::{Chunk, Found, Note, Problem, Source, find};
+pub use mend::{protect, repair};
 use rebuild::{Output, Rebuilder};
 pub use recover::rebuild_manifest;
+pub use salvage::salvage;
 use tiff::ChunkTiff;
 
 /// What to extract, and where to.

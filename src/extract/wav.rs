@@ -138,7 +138,7 @@ fn may_be_large(parts: &[Part<'_>]) -> Result<bool> {
     Ok(bytes > u64::from(u32::MAX) - 1024)
 }
 
-fn form(bits: u8) -> SampleFormat {
+pub(super) fn form(bits: u8) -> SampleFormat {
     match bits {
         0..=8 => SampleFormat::U8,
         9..=16 => SampleFormat::S16Le,
@@ -148,7 +148,7 @@ fn form(bits: u8) -> SampleFormat {
 }
 
 /// Samples of fewer bits than their container are shifted up, as WAVE wants it.
-fn fill(form: SampleFormat, bits: u8, planes: &[Vec<i32>], bytes: &mut [u8]) -> Result<()> {
+pub(super) fn fill(form: SampleFormat, bits: u8, planes: &[Vec<i32>], bytes: &mut [u8]) -> Result<()> {
     let shift = form.bits() as u32 - u32::from(bits);
     if form == SampleFormat::S32Le {
         let channels = planes.len();

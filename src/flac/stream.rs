@@ -129,9 +129,24 @@ impl<'a> StreamDecoder<'a> {
     pub fn new(source: &'a dyn ReadAt, start: u64, end: u64) -> Result<Self> {
         let len = source.len().map_err(|e| Error::io("asking for the length of a FLAC file", e))?;
         let end = end.min(len);
-        let metadata = Metadata::read(source, start, end)?;
+        Ok(StreamDecoder::behind(source, Metadata::read(source, start, end)?, end))
+    }
+
+    /// Reads the frames in `start..end` of `source` of a FLAC file whose metadata is lost, but is known to say `info`. What is
+    /// no frame at the start counts as damage. The MD5 is not computed.
+    ///
+    /// # Errors
+    /// Io.
+    pub fn of_frames(source: &'a dyn ReadAt, info: StreamInfo, start: u64, end: u64) -> Result<Self> {
+        let len = source.len().map_err(|e| Error::io("asking for the length of a FLAC file", e))?;
+        let metadata =
+            Metadata { stream_info: info, blocks: Vec::new(), marker_offset: start, frames_offset: start.min(len) };
+        Ok(StreamDecoder::behind(source, metadata, end.min(len)).without_md5())
+    }
+
+    fn behind(source: &'a dyn ReadAt, metadata: Metadata, end: u64) -> Self {
         let info = metadata.stream_info;
-        Ok(StreamDecoder {
+        StreamDecoder {
             window: Window::new(source, metadata.frames_offset, end),
             decoder: FrameDecoder::new(&info),
             planes: Vec::new(),
@@ -152,7 +167,7 @@ impl<'a> StreamDecoder<'a> {
             },
             metadata,
             ended: false,
-        })
+        }
     }
 
     /// Leaves out the MD5, which is a good part of the time.

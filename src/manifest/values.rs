@@ -21,6 +21,16 @@ impl Sha256Sum {
         Sha256Sum(Sha256::digest(bytes).into())
     }
 
+    /// The checksum with these bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Sha256Sum(bytes)
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The checksum that a hasher has come to.
     pub fn finish(hasher: Sha256) -> Self {
         Sha256Sum(hasher.finalize().into())

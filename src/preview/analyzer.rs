@@ -185,9 +185,7 @@ impl Analyzer {
             columns.fill_up(self.samples);
         }
         let values = match self.sink {
-            Sink::Columns(columns) => {
-                Values::Levels(columns.finish(self.layout.plot_width).into_iter().map(store_db).collect())
-            }
+            Sink::Columns(columns) => Values::Levels(columns.finish(self.layout.plot_width, store_db)),
             Sink::Indices(indices) => Values::Indices(indices.finish(self.layout.plot_width)),
         };
         let sums = self.meter.finish(self.layout.plot_width);

@@ -39,13 +39,22 @@ impl Picture {
         }
     }
 
-    /// Replaces the pixels from `(x, y)` to the right; what would lie outside is left out.
-    pub(crate) fn set_line(&mut self, x: usize, y: usize, colors: &[Color]) {
-        let width = self.width as usize;
-        if y < self.height as usize && x < width {
-            let colors = colors[..colors.len().min(width - x)].as_flattened();
-            let at = (y * width + x) * 3;
-            self.rgb[at..at + colors.len()].copy_from_slice(colors);
+    /// The `len` pixels from `(x, y)` to the right; fewer at the edge, none outside.
+    pub(crate) fn line_mut(&mut self, x: usize, y: usize, len: usize) -> &mut [Color] {
+        let (width, height) = (self.width as usize, self.height as usize);
+        if y >= height || x >= width {
+            return &mut [];
+        }
+        let (pixels, _) = self.rgb.as_chunks_mut();
+        &mut pixels[y * width + x..][..len.min(width - x)]
+    }
+
+    /// Copies `len` pixels from `(x, y)` to the same place of line `to`, which lies below.
+    pub(crate) fn repeat_line(&mut self, x: usize, y: usize, len: usize, to: usize) {
+        let (width, height) = (self.width as usize, self.height as usize);
+        if y < to && to < height && x < width {
+            let from = (y * width + x) * 3;
+            self.rgb.copy_within(from..from + len.min(width - x) * 3, (to * width + x) * 3);
         }
     }
 

@@ -188,8 +188,9 @@ impl Columns {
         }
     }
 
-    /// The picture's values in dB, at most `width` columns, column by column; −∞ where there was digital silence.
-    pub fn finish(mut self, width: usize) -> Vec<f32> {
+    /// The picture's values, at most `width` columns, column by column, each a level in dB (−∞ where there was digital
+    /// silence) in the form that `store` gives it.
+    pub fn finish<T>(mut self, width: usize, store: impl Fn(f32) -> T) -> Vec<T> {
         if self.frames > 0 {
             // The last column may not fill up; that must not make the others be merged.
             self.capacity = usize::MAX;
@@ -218,7 +219,7 @@ impl Columns {
             let merged = 1.0 / (end - first) as f32;
             let statistics = mean.iter().zip(&maximum).zip(&sustained);
             out.extend(statistics.map(|((mean, maximum), sustained)| {
-                combine(level(pack(mean * merged)), level(*maximum), level(*sustained), share)
+                store(combine(level(pack(mean * merged)), level(*maximum), level(*sustained), share))
             }));
         }
         out
@@ -298,7 +299,7 @@ mod tests {
     fn collect(frames: impl Iterator<Item = f32>, capacity: usize, width: usize) -> Vec<f32> {
         let mut columns = Columns::new(1, 1, 4, 4, capacity);
         frames.enumerate().for_each(|(t, value)| columns.push(&[value], 4 * t as u64));
-        columns.finish(width)
+        columns.finish(width, |db| db)
     }
 
     #[test]

@@ -9,139 +9,173 @@
 
 /// Bytes per pixel.
 const PIXEL: usize = 3;
-/// Longest match of the format, and the farthest distance that is used.
-const LONGEST: usize = 258;
+/// Longest match of the format in whole pixels, and the farthest distance that is used, in bytes.
+const LONGEST: usize = 258 / PIXEL;
 const FARTHEST: usize = 32_767;
 /// Tokens per block, each of which has codes of its own.
 const BLOCK: usize = 1 << 15;
-const HASH_BITS: u32 = 14;
+const HASH_BITS: u32 = 13;
 /// Symbols for literals, the end of a block, and lengths; for distances; for the lengths of codes.
 const LITERALS: usize = 286;
 const DISTANCES: usize = 30;
 const CODE_LENGTHS: usize = 19;
 const END_OF_BLOCK: usize = 256;
 
-/// A literal byte (distance 0, the byte as length), or a match.
+/// What a block is made of.
 #[derive(Clone, Copy)]
-struct Token {
-    length: u16,
-    distance: u16,
+enum Token {
+    /// The byte in front of a row of a PNG.
+    Byte(u8),
+    /// A pixel as it is.
+    Pixel([u8; PIXEL]),
+    /// So many bytes as they stand so far back.
+    Match { length: u16, distance: u16 },
 }
 
-/// Compresses `rgb`, rows of `row_len` bytes. With `filter_bytes`, a zero goes before each row, as PNG wants it.
+/// Compresses `rgb`, rows of `row_len` bytes (a multiple of 3). With `filter_bytes`, a zero goes before each row, as PNG
+/// wants it.
 pub(crate) fn zlib(rgb: &[u8], row_len: usize, filter_bytes: bool) -> Vec<u8> {
-    let lead = usize::from(filter_bytes);
-    let stride = row_len + lead;
-    let with_lead: Vec<u8>;
-    let data = if filter_bytes {
-        with_lead = rgb.chunks(row_len.max(1)).fold(
-            Vec::with_capacity(rgb.len() + rgb.len() / row_len.max(1)),
-            |mut all, row| {
-                all.push(0);
-                all.extend_from_slice(row);
-                all
-            },
-        );
-        &with_lead
-    } else {
-        rgb
-    };
     let mut out = Bits { bytes: vec![0x78, 0x9c], pending: 0, count: 0 };
-    let mut tokens = Vec::with_capacity(BLOCK + LONGEST);
-    let mut finder = Finder::new();
-    for row in (0..data.len()).step_by(stride.max(1)) {
-        let end = (row + stride).min(data.len());
-        data[row..(row + lead).min(end)].iter().for_each(|byte| tokens.push(literal(*byte)));
-        finder.row(data, row + lead, end, stride, &mut tokens);
-        while tokens.len() >= BLOCK {
-            let rest = tokens.split_off(BLOCK);
+    out.bytes.reserve(rgb.len() / 4);
+    let mut checksum = simd_adler32::Adler32::new();
+    let mut finder = Finder::new(row_len / PIXEL, usize::from(filter_bytes));
+    let mut tokens = Vec::with_capacity(BLOCK + row_len);
+    for row in rgb.chunks_exact(row_len.max(1)) {
+        if filter_bytes {
+            tokens.push(Token::Byte(0));
+            checksum.write(&[0]);
+        }
+        checksum.write(row);
+        finder.row(row, &mut tokens);
+        if tokens.len() >= BLOCK {
             write_block(&mut out, &tokens, false);
-            tokens = rest;
+            tokens.clear();
         }
     }
     write_block(&mut out, &tokens, true);
     let mut bytes = out.finish();
-    bytes.extend(adler32(data).to_be_bytes());
+    bytes.extend(checksum.finish().to_be_bytes());
     bytes
 }
 
-fn literal(byte: u8) -> Token {
-    Token { length: byte.into(), distance: 0 }
+/// Where a pixel, or a pair of pixels, was last seen.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The pixel's number in the picture, edges counted.
+    pixel: u32,
+    /// Its first byte, from the start of the data.
+    byte: u32,
 }
 
-/// Where pixels, and pairs of pixels, were last seen; positions plus one, 0 for never.
+/// Stands in front of each row: no match leads across the ends of rows.
+const EDGE: u32 = u32::MAX;
+
+/// Looks for matches. Pixels are numbers of 24 bits here.
 struct Finder {
-    singles: Vec<u32>,
-    pairs: Vec<u32>,
+    width: usize,
+    lead: usize,
+    /// The latest rows: as many as a match can reach back to, and at most as many again.
+    pixels: Vec<u32>,
+    reach: usize,
+    /// Number in the picture of the first of these pixels, and of the row that comes next.
+    first: usize,
+    number: usize,
+    singles: Vec<Place>,
+    pairs: Vec<Place>,
 }
 
 impl Finder {
-    fn new() -> Finder {
-        Finder { singles: vec![0; 1 << HASH_BITS], pairs: vec![0; 1 << HASH_BITS] }
+    fn new(width: usize, lead: usize) -> Finder {
+        // What was never seen is taken for the first pixel (number 1, behind its edge), and compared like all others.
+        let table = || vec![Place { pixel: 1, byte: lead as u32 }; 1 << HASH_BITS];
+        let reach = (width + 1) * (FARTHEST / (PIXEL * width + lead).max(1) + 2);
+        let pixels = Vec::with_capacity(2 * reach);
+        Finder { width, lead, pixels, reach, first: 0, number: 0, singles: table(), pairs: table() }
     }
 
-    /// Tokens for `data[at..end]`, whole pixels of one row.
-    fn row(&mut self, data: &[u8], mut at: usize, end: usize, stride: usize, tokens: &mut Vec<Token>) {
-        while at + PIXEL <= end {
-            let limit = (end - at).min(LONGEST);
-            let (single, pair) = (hash(&data[at..at + PIXEL]), data.get(at..at + 2 * PIXEL).map(hash));
-            let seen = |place: u32| (place as usize).checked_sub(1).map(|place| at - place);
-            let (mut length, mut distance) = (0, 0);
-            let mut consider = |candidate: usize| {
-                if candidate <= FARTHEST {
-                    let same = common(&data[at - candidate..], &data[at..at + limit]);
-                    let whole = same - same % PIXEL;
+    /// Tokens for the next row.
+    fn row(&mut self, rgb: &[u8], tokens: &mut Vec<Token>) {
+        let width = self.width;
+        if self.pixels.len() + width + 1 > 2 * self.reach {
+            let gone = self.pixels.len() - self.reach;
+            self.pixels.drain(..gone);
+            self.first += gone;
+        }
+        self.pixels.push(EDGE);
+        self.pixels.extend(rgb.as_chunks::<PIXEL>().0.iter().map(|[r, g, b]| u32::from_le_bytes([*r, *g, *b, 0])));
+        let stride = PIXEL * width + self.lead;
+        let row_pixel = self.number * (width + 1) + 1;
+        let row_byte = self.number * stride + self.lead;
+        self.number += 1;
+        let (earlier, row) = self.pixels.split_at(row_pixel - self.first);
+        let above = earlier.len().checked_sub(width + 1).map(|at| &earlier[at..at + width]);
+        let above = above.filter(|_| stride <= FARTHEST);
+        if above == Some(row) {
+            let whole = |pixels: usize| Token::Match { length: (PIXEL * pixels) as u16, distance: stride as u16 };
+            tokens.extend(std::iter::repeat_n(whole(LONGEST), width / LONGEST));
+            if !width.is_multiple_of(LONGEST) {
+                tokens.push(whole(width % LONGEST));
+            }
+            return;
+        }
+        let mut x = 0;
+        while x < width {
+            let rest = &row[x..width.min(x + LONGEST)];
+            let byte = row_byte + PIXEL * x;
+            let here = Place { pixel: (row_pixel + x) as u32, byte: byte as u32 };
+            let single = &mut self.singles[hash(rest[0], 0)];
+            let earlier_single = std::mem::replace(single, here);
+            let mut length = above.map_or(0, |above| common(&above[x..], rest));
+            let mut distance = stride;
+            let mut consider = |place: Place| {
+                let candidate = byte - place.byte as usize;
+                if candidate <= FARTHEST && candidate > 0 {
+                    let same = common(&self.pixels[place.pixel as usize - self.first..], rest);
                     // A nearer place costs fewer bits.
-                    if whole > length || whole == length && candidate < distance {
-                        (length, distance) = (whole, candidate);
+                    if same > length || same == length && candidate < distance {
+                        (length, distance) = (same, candidate);
                     }
+                    return same;
                 }
-                length
+                0
             };
-            if at >= stride {
-                consider(stride);
+            let mut found = 0;
+            if let [one, two, ..] = rest {
+                let earlier = std::mem::replace(&mut self.pairs[hash(*one, *two)], here);
+                found = consider(earlier);
             }
-            let found = pair.and_then(|pair| seen(self.pairs[pair])).map_or(0, &mut consider);
             // Where two pixels were found together, one by itself hardly ever leads further.
-            if found < 2 * PIXEL {
-                seen(self.singles[single]).map(&mut consider);
+            if found < 2 {
+                consider(earlier_single);
             }
-            let next = at + length.max(PIXEL);
             if length == 0 {
-                data[at..next].iter().for_each(|byte| tokens.push(literal(*byte)));
-            } else {
-                tokens.push(Token { length: length as u16, distance: distance as u16 });
+                let [r, g, b, _] = rest[0].to_le_bytes();
+                tokens.push(Token::Pixel([r, g, b]));
+                x += 1;
+                continue;
             }
+            tokens.push(Token::Match { length: (PIXEL * length) as u16, distance: distance as u16 });
             // What is as in the row above was noted there.
-            while at < next && distance != stride {
-                self.singles[hash(&data[at..at + PIXEL])] = at as u32 + 1;
-                if let Some(two) = data.get(at..at + 2 * PIXEL) {
-                    self.pairs[hash(two)] = at as u32 + 1;
+            if distance != stride {
+                for (i, two) in row[x + 1..(x + length + 1).min(width)].windows(2).enumerate() {
+                    let place = Place { pixel: here.pixel + 1 + i as u32, byte: here.byte + (PIXEL * (i + 1)) as u32 };
+                    self.singles[hash(two[0], 0)] = place;
+                    self.pairs[hash(two[0], two[1])] = place;
                 }
-                at += PIXEL;
             }
-            at = next;
+            x += length;
         }
-        data[at..end].iter().for_each(|byte| tokens.push(literal(*byte)));
     }
 }
 
-fn hash(bytes: &[u8]) -> usize {
-    let value = bytes.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
-    (value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS)) as usize
+fn hash(one: u32, two: u32) -> usize {
+    let mixed = one.wrapping_mul(0x9e37_79b1) ^ two.wrapping_mul(0x85eb_ca6b).rotate_left(15);
+    (mixed >> (32 - HASH_BITS)) as usize
 }
 
-/// How many bytes agree from the start.
-fn common(earlier: &[u8], later: &[u8]) -> usize {
-    let ((a, _), (b, rest)) = (earlier.as_chunks::<8>(), later.as_chunks::<8>());
-    for (i, (a, b)) in a.iter().zip(b).enumerate() {
-        let different = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
-        if different != 0 {
-            return 8 * i + different.trailing_zeros() as usize / 8;
-        }
-    }
-    let at = later.len() - rest.len();
-    at + earlier[at..].iter().zip(rest).take_while(|(a, b)| a == b).count()
+/// How many pixels agree from the start.
+fn common(earlier: &[u32], later: &[u32]) -> usize {
+    earlier.iter().zip(later).take_while(|(a, b)| a == b).count()
 }
 
 /// Symbol, number of extra bits and their value of a match length (3 to 258).
@@ -172,14 +206,32 @@ fn write_block(out: &mut Bits, tokens: &[Token], last: bool) {
     let (mut literals, mut distances) = ([0u32; LITERALS], [0u32; DISTANCES]);
     literals[END_OF_BLOCK] = 1;
     for token in tokens {
-        if token.distance == 0 {
-            literals[usize::from(token.length)] += 1;
-        } else {
-            literals[length_symbol(token.length).0] += 1;
-            distances[distance_symbol(token.distance).0] += 1;
+        match *token {
+            Token::Byte(byte) => literals[usize::from(byte)] += 1,
+            Token::Pixel(pixel) => pixel.iter().for_each(|byte| literals[usize::from(*byte)] += 1),
+            Token::Match { length, distance } => {
+                literals[length_symbol(length).0] += 1;
+                distances[distance_symbol(distance).0] += 1;
+            }
         }
     }
     let (literals, distances) = (Code::new(&literals, 15), Code::new(&distances, 15));
+    write_codes(out, &literals, &distances, last);
+    for token in tokens {
+        match *token {
+            Token::Byte(byte) => literals.put(out, usize::from(byte)),
+            Token::Pixel(pixel) => pixel.iter().for_each(|byte| literals.put(out, usize::from(*byte))),
+            Token::Match { length, distance } => {
+                literals.put_with(out, length_symbol(length));
+                distances.put_with(out, distance_symbol(distance));
+            }
+        }
+    }
+    literals.put(out, END_OF_BLOCK);
+}
+
+/// What a block says about its codes.
+fn write_codes(out: &mut Bits, literals: &Code, distances: &Code, last: bool) {
     let literal_count = literals.used().max(END_OF_BLOCK + 1);
     let distance_count = distances.used().max(1);
     let lengths: Vec<u8> =
@@ -195,19 +247,6 @@ fn write_block(out: &mut Bits, tokens: &[Token], last: bool) {
     out.put((order_count - 4) as u32, 4);
     ORDER[..order_count].iter().for_each(|symbol| out.put(code.lengths[*symbol].into(), 3));
     lengths.iter().for_each(|length| code.put(out, usize::from(*length)));
-    for token in tokens {
-        if token.distance == 0 {
-            literals.put(out, usize::from(token.length));
-        } else {
-            for (code, (symbol, extra, value)) in
-                [(&literals, length_symbol(token.length)), (&distances, distance_symbol(token.distance))]
-            {
-                code.put(out, symbol);
-                out.put(value, extra);
-            }
-        }
-    }
-    literals.put(out, END_OF_BLOCK);
 }
 
 /// A Huffman code: length and bits (in the order in which they are sent) of every symbol.
@@ -252,6 +291,12 @@ impl Code {
 
     fn put(&self, out: &mut Bits, symbol: usize) {
         out.put(self.bits[symbol].into(), self.lengths[symbol].into());
+    }
+
+    /// A symbol, and behind it its extra bits: their number and value.
+    fn put_with(&self, out: &mut Bits, (symbol, extra, value): (usize, u32, u32)) {
+        let length = u32::from(self.lengths[symbol]);
+        out.put(u32::from(self.bits[symbol]) | value << length, length + extra);
     }
 }
 
@@ -311,24 +356,52 @@ impl Bits {
     }
 }
 
-/// The checksum of RFC 1950.
-fn adler32(data: &[u8]) -> u32 {
-    let (mut a, mut b) = (1u32, 0u32);
-    // So many bytes cannot overflow 32 bits.
-    for part in data.chunks(5552) {
-        for byte in part {
-            a += u32::from(*byte);
-            b += a;
-        }
-        a %= 65_521;
-        b %= 65_521;
-    }
-    b << 16 | a
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
+
+    #[test]
+    fn pictures_come_back_from_an_independent_reader() {
+        let mut state = 1u64;
+        let mut random = move |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        for width in [1usize, 2, 3, 85, 86, 87, 172, 1280, 10_922, 10_923, 12_000] {
+            for colors in [1u64, 2, 9, 64, 5000] {
+                let mut rgb = Vec::new();
+                while rgb.len() < 3 * width * 24 {
+                    // Noise, runs, a row again, and stretches of earlier rows that go across their ends.
+                    match random(6) {
+                        0..3 => (0..random(200)).for_each(|_| {
+                            let color = (random(colors) as u32).wrapping_mul(2_654_435);
+                            rgb.extend(&color.to_le_bytes()[..3]);
+                        }),
+                        3 => rgb.extend([7, 8, 9].repeat(random(400) as usize)),
+                        kind => {
+                            let back = if kind == 4 { 3 * width } else { 3 * random(3 * width as u64 + 1) as usize };
+                            let from = rgb.len().saturating_sub(back);
+                            rgb.extend_from_within(from..rgb.len().min(from + 3 * width));
+                        }
+                    }
+                }
+                rgb.truncate(3 * width * 24);
+                for filter_bytes in [false, true] {
+                    let mut expected = Vec::new();
+                    for row in rgb.chunks(3 * width) {
+                        expected.extend(filter_bytes.then_some(0));
+                        expected.extend(row);
+                    }
+                    let mut back = Vec::new();
+                    let packed = zlib(&rgb, 3 * width, filter_bytes);
+                    flate2::read::ZlibDecoder::new(&packed[..]).read_to_end(&mut back).expect("a zlib stream");
+                    assert!(back == expected, "{width} pixels, {colors} colours, {filter_bytes}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn symbols_are_those_of_the_specification() {

@@ -8,7 +8,8 @@
 //! - blue: EVN, events per second, how often the level over a tenth of a second rises clearly above the minute's
 //!   background, which is the most frequent level of that bin.
 //!
-//! What steady noise has of each is drawn black, so that colours stand for what happens in the noise.
+//! What steady noise has of each is drawn black, so that colours stand for what happens in the noise. Digital silence is no
+//! sound: frames of it do not count, and a minute of little else is black.
 //!
 //! After M. Towsey, L. Zhang, M. Cottman-Fields, J. Wimmer, J. Zhang, P. Roe, "Visualization of long-duration acoustic
 //! recordings of the environment", Procedia Computer Science 29 (2014) 703–712, and M. Towsey, "The calculation of
@@ -21,6 +22,8 @@ use std::f32::consts::LOG10_2;
 const SPAN_SECONDS: f64 = 60.0;
 /// Where each index becomes black and where fully bright: ACI (0.586 in Gaussian noise), ENT, EVN per second.
 const BOUNDS: [(f64, f64); 3] = [(0.6, 0.9), (0.06, 0.6), (0.0, 2.0)];
+/// A minute with a smaller share of frames that are not digital silence is black.
+const LEAST_SOUND: f64 = 1.0 / 16.0;
 /// Levels for events are means over this time.
 const EVENT_SECONDS: f64 = 0.1;
 /// Levels are told apart in steps of 1 dB, from this one down…
@@ -38,6 +41,8 @@ struct Bin {
     changes: f64,
     amplitudes: f64,
     energy: f64,
+    /// Frames that are not digital silence.
+    sounding: u32,
     /// Σ energy · log2 energy.
     energy_log: f64,
     step: usize,
@@ -54,6 +59,7 @@ impl Bin {
             changes: 0.0,
             amplitudes: 0.0,
             energy: 0.0,
+            sounding: 0,
             energy_log: 0.0,
             step: 0,
             levels: vec![0; STEPS],
@@ -68,7 +74,9 @@ impl Bin {
         let step = ((log2(smooth) * 10.0 * LOG10_2).floor() as i32 + STEPS as i32 - TOP_DB).clamp(0, STEPS as i32 - 1)
             as usize;
         if !first {
-            self.changes += f64::from((amplitude - self.last).abs());
+            if amplitude > 0.0 && self.last > 0.0 {
+                self.changes += f64::from((amplitude - self.last).abs());
+            }
             if step > self.step {
                 // Crossed every threshold above the old level up to the new one.
                 self.crossings[self.step + 1] = self.crossings[self.step + 1].saturating_add(1);
@@ -79,6 +87,7 @@ impl Bin {
         self.amplitudes += f64::from(amplitude);
         self.energy += f64::from(power);
         if power > 0.0 {
+            self.sounding += 1;
             self.energy_log += f64::from(power * log);
         }
         self.levels[step] = self.levels[step].saturating_add(1);
@@ -86,18 +95,18 @@ impl Bin {
 
     /// The three indices of `frames` frames that last `seconds`, and a clean slate.
     fn close(&mut self, frames: u32, seconds: f64) -> [f64; 3] {
-        if self.energy <= 0.0 {
+        if self.energy <= 0.0 || f64::from(self.sounding) < LEAST_SOUND * f64::from(frames) {
             *self = Bin::new();
             return [0.0; 3];
         }
         let complexity = self.changes / self.amplitudes;
         let bits = f64::from(log2(self.energy as f32)) - self.energy_log / self.energy;
-        let greatest = f64::from(log2(frames.max(2) as f32));
+        let greatest = f64::from(log2(self.sounding.max(2) as f32));
         // The most frequent level; of equals the lowest.
         let background = (0..STEPS).rev().max_by_key(|step| self.levels[*step]).unwrap_or(0);
         let threshold = (background + EVENT_STEPS).min(STEPS - 1);
         let events: i32 = self.crossings[..=threshold].iter().map(|count| i32::from(*count)).sum();
-        let concentration = if frames > 1 { 1.0 - bits / greatest } else { 0.0 };
+        let concentration = if self.sounding > 1 { 1.0 - bits / greatest } else { 0.0 };
         let indices = [complexity, concentration, f64::from(events) / seconds];
         *self = Bin::new();
         indices
@@ -282,6 +291,8 @@ mod tests {
     fn an_even_sound_is_black_and_a_burst_is_green() {
         assert_eq!(minute(|_| 1e-4), [0, 0, 0]);
         assert_eq!(minute(|_| 0.0), [0, 0, 0]);
+        // A rest of sound in digital silence.
+        assert_eq!(minute(|t| if t < 10 { 1e-3 } else { 0.0 }), [0, 0, 0]);
         let [red, green, blue] = minute(|t| if t == 700 { 1.0 } else { 1e-9 });
         assert!(green == 255 && blue < 30, "{red} {green} {blue}");
     }

@@ -295,6 +295,34 @@ mod tests {
     }
 
     #[test]
+    fn powers_agree_with_rustfft_at_the_lengths_of_pictures() {
+        for n in [512, 768, 1536, 2048, 3072, 4096, 8192, 32_768] {
+            let plan = Plan::new(n).expect("supported");
+            let mut state = 99u32;
+            let frame: Vec<f64> = (0..n)
+                .map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    f64::from(state >> 8) / f64::from(1 << 24) - 0.5
+                })
+                .collect();
+            let mut work = vec![Point::ZERO; n / 2];
+            for (point, pair) in work.iter_mut().zip(frame.chunks(2)) {
+                point.re = [pair[0] as f32 * 0.5; LANES];
+                point.im = [pair[1] as f32 * 0.5; LANES];
+            }
+            let mut power = vec![[0.0; LANES]; n / 2 + 1];
+            plan.power::<Plain>(&mut work, &mut power);
+            let mut buffer: Vec<_> = frame.iter().map(|v| rustfft::num_complex::Complex::new(*v, 0.0)).collect();
+            rustfft::FftPlanner::new().plan_fft_forward(n).process(&mut buffer);
+            let greatest = buffer.iter().map(|c| c.norm_sqr()).fold(0.0, f64::max);
+            for (ours, theirs) in power.iter().zip(&buffer) {
+                let error = (f64::from(ours[0]) - theirs.norm_sqr()).abs();
+                assert!(error < 1e-5 * theirs.norm_sqr() + 1e-7 * greatest, "n {n}: {} {theirs}", ours[0]);
+            }
+        }
+    }
+
+    #[test]
     fn other_lengths_are_refused() {
         for n in [0, 2, 7, 10, 14, 18, 4095, 4480] {
             assert!(Plan::new(n).is_none(), "{n}");

@@ -2,6 +2,8 @@
 //!
 //! Covers ASCII and a few signs. Accented Latin letters are shown without their accents, anything else as a box.
 
+use std::sync::LazyLock;
+
 /// Dots across a letter, without the gap to the next.
 pub(crate) const WIDTH: usize = 5;
 /// Dots down a letter, descenders included.
@@ -19,8 +21,9 @@ const PER_LINE: usize = 16;
 pub(crate) fn glyph(letter: char) -> [u8; HEIGHT] {
     let index = index_of(letter).or_else(|| index_of(without_accent(letter)));
     let index = index.unwrap_or(ASCII_COUNT + SIGNS.len() - 1);
+    static LINES: LazyLock<Vec<&[u8]>> = LazyLock::new(|| CHART.lines().map(str::as_bytes).collect());
     std::array::from_fn(|row| {
-        let line = CHART.lines().nth(index / PER_LINE * HEIGHT + row).unwrap_or_default().as_bytes();
+        let line = LINES.get(index / PER_LINE * HEIGHT + row).copied().unwrap_or_default();
         let at = index % PER_LINE * ADVANCE;
         line.get(at..at + WIDTH).unwrap_or_default().iter().fold(0, |bits, dot| bits << 1 | u8::from(*dot == b'#'))
     })

@@ -131,37 +131,79 @@ pub fn render(spectrum: &Spectrum, range: &DbRange, labels: &Labels, settings: &
 fn draw_values(picture: &mut Picture, frame: &Frame, spectrum: &Spectrum, range: &DbRange, table: &[Color; 256]) {
     let (plot, layout) = (frame.plot, frame.layout);
     let (columns, rows, bands) = (spectrum.columns(), spectrum.rows(), spectrum.bands as usize);
-    let sources: Vec<Source> = (0..plot.width).map(|x| Source::new(x, plot.width, columns)).collect();
+    if columns == 0 {
+        return;
+    }
     let colors: [Color; SHADES] = std::array::from_fn(|shade| table[shade * 255 / (SHADES - 1)]);
-    // The place of a stored level on the colour map.
-    let (low, high) = (store_db(range.low() as f32), store_db(range.high() as f32));
-    let most = (SHADES - 1) as f32;
-    let steps = most / (f32::from(high) - f32::from(low)).max(1.0);
-    let share = |stored: u16| ((f32::from(stored) - f32::from(low)) * steps).clamp(0.0, most);
+    let shading = Shading::new(range);
+    let mut shades = vec![0; BLOCK * rows];
+    let lines: Vec<(usize, usize)> = (0..layout.streams * layout.bands)
+        .map(|line| {
+            let (stream, band) = (line / layout.bands, line % layout.bands);
+            let top = plot.y + stream * (layout.stream_height() + layout.gap());
+            (stream * bands + band * bands / layout.bands, top + (layout.bands - 1 - band) * layout.band_height)
+        })
+        .filter(|(row, _)| *row < rows)
+        .collect();
     // Values lie column by column, the picture row by row: a few columns at a time, so that both stay in the cache.
-    let mut pixels = vec![[0; 3]; rows * plot.width];
-    for x in (0..plot.width).step_by(BLOCK).filter(|_| columns > 0) {
-        let sources = &sources[x..(x + BLOCK).min(plot.width)];
-        for (row, line) in pixels.chunks_exact_mut(plot.width).enumerate() {
-            for (pixel, source) in line[x..].iter_mut().zip(sources) {
-                *pixel = match &spectrum.values {
-                    Values::Levels(values) => {
-                        let (left, right) =
-                            (share(values[source.left * rows + row]), share(values[source.right * rows + row]));
-                        colors[(left + (right - left) * source.right_share + 0.5) as usize]
+    for x in (0..plot.width).step_by(BLOCK) {
+        let block = x..(x + BLOCK).min(plot.width);
+        match &spectrum.values {
+            Values::Levels(values) => {
+                for (x, shades) in block.clone().zip(shades.chunks_exact_mut(rows)) {
+                    shading.column(values, &Source::new(x, plot.width, columns), shades);
+                }
+                for (row, y) in &lines {
+                    let pixels = picture.line_mut(plot.x + x, *y, block.len());
+                    for (pixel, shades) in pixels.iter_mut().zip(shades.chunks_exact(rows)) {
+                        *pixel = colors[usize::from(shades[*row])];
                     }
-                    Values::Indices(values) => values[source.nearest * rows + row],
-                };
+                }
+            }
+            Values::Indices(values) => {
+                for (row, y) in &lines {
+                    let pixels = picture.line_mut(plot.x + x, *y, block.len());
+                    for (pixel, x) in pixels.iter_mut().zip(block.clone()) {
+                        *pixel = values[Source::new(x, plot.width, columns).nearest * rows + row];
+                    }
+                }
             }
         }
     }
-    for stream in 0..layout.streams {
-        let top = plot.y + stream * (layout.stream_height() + layout.gap());
-        for band in 0..layout.bands {
-            let row = stream * bands + band * bands / layout.bands;
-            let line = pixels.get(row * plot.width..(row + 1) * plot.width).unwrap_or_default();
-            let y = top + (layout.bands - 1 - band) * layout.band_height;
-            (y..y + layout.band_height).for_each(|y| picture.set_line(plot.x, y, line));
+    for (_, y) in lines {
+        (1..layout.band_height).for_each(|below| picture.repeat_line(plot.x, y, plot.width, y + below));
+    }
+}
+
+/// From stored levels to shades of the colour map.
+struct Shading {
+    low: f32,
+    steps: f32,
+}
+
+impl Shading {
+    /// The lowest level of `range` is shade 0, the highest the last one.
+    fn new(range: &DbRange) -> Shading {
+        let (low, high) = (f32::from(store_db(range.low() as f32)), f32::from(store_db(range.high() as f32)));
+        Shading { low, steps: (SHADES - 1) as f32 / (high - low).max(1.0) }
+    }
+
+    fn share(&self, stored: u16) -> f32 {
+        ((f32::from(stored) - self.low) * self.steps).clamp(0.0, (SHADES - 1) as f32)
+    }
+
+    /// The shades of a picture column, lowest band first.
+    fn column(&self, values: &[u16], source: &Source, shades: &mut [u8]) {
+        let rows = shades.len();
+        let left = &values[source.left * rows..][..rows];
+        if source.left == source.right {
+            shades.iter_mut().zip(left).for_each(|(shade, value)| *shade = (self.share(*value) + 0.5) as u8);
+            return;
+        }
+        let right = &values[source.right * rows..][..rows];
+        for ((shade, left), right) in shades.iter_mut().zip(left).zip(right) {
+            let (left, right) = (self.share(*left), self.share(*right));
+            *shade = (left + (right - left) * source.right_share + 0.5) as u8;
         }
     }
 }

@@ -54,7 +54,8 @@ const ZERO_DB: f32 = 30_001.0;
 
 /// dB as stored; −∞ becomes 0.
 pub(crate) fn store_db(db: f32) -> u16 {
-    if db == f32::NEG_INFINITY { 0 } else { (db * 100.0 + ZERO_DB).round().clamp(1.0, 65535.0) as u16 }
+    // The cast ends at 65535 by itself.
+    if db == f32::NEG_INFINITY { 0 } else { ((db * 100.0 + ZERO_DB + 0.5) as u16).max(1) }
 }
 
 /// The inverse of [`store_db`].
@@ -113,12 +114,12 @@ impl Spectrum {
             let lowest = 2.5 * f64::from(self.sample_rate) / f64::from(self.frame_len.max(1));
             let skipped = (0..self.bands).take_while(|band| self.centre_of(*band) < lowest).count();
             let skipped = if skipped == self.bands as usize { 0 } else { skipped };
-            let mut counts = vec![0u64; 1 << 16];
+            let mut counts = vec![0u32; 1 << 16];
             for column in values.chunks_exact(self.bands.max(1) as usize) {
                 column[skipped..].iter().for_each(|value| counts[usize::from(*value)] += 1);
             }
-            for (stored, count) in (0..=u16::MAX).zip(counts) {
-                histogram.add(stored_db(stored), count.saturating_mul(weight));
+            for (stored, count) in (0..=u16::MAX).zip(counts).filter(|(_, count)| *count > 0) {
+                histogram.add(stored_db(stored), u64::from(count).saturating_mul(weight));
             }
         }
         histogram

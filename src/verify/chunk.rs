@@ -16,6 +16,7 @@ use crate::flac::{Md5Status, StreamDecoder, StreamItem};
 use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
+use crate::parity;
 use crate::positioned::ReadAt;
 use crate::verify::finding::Finding;
 use crate::verify::mendable;
@@ -29,11 +30,18 @@ use crate::verify::tolerant::Tolerant;
 pub(crate) fn check(source: &Source, chunk: &Chunk, deep: bool, interrupt: &Interrupt) -> Result<Vec<Finding>> {
     let mut checking = Checking { source, chunk, interrupt, findings: Vec::new() };
     checking.whole(deep)?;
+    let damaged = checking.findings.iter().any(|finding| is_damage(finding.code));
+    let mendable = damaged && mendable(&chunk.path, chunk.tiff_sha256, interrupt);
+    checking.recovery_data(mendable || !damaged)?;
     let mut findings = checking.findings;
-    if findings.iter().any(Finding::counts) && mendable(&chunk.path) {
-        findings.iter_mut().filter(|finding| finding.counts()).for_each(|finding| finding.mendable = true);
-    }
+    findings.iter_mut().filter(|finding| is_damage(finding.code)).for_each(|finding| finding.mendable = mendable);
     Ok(findings)
+}
+
+/// Whether a finding is of the kind that a repair of the file would end.
+fn is_damage(code: &str) -> bool {
+    let of_file = ["tiff-", "flac-", "page-", "no-flac"].iter().any(|start| code.starts_with(start));
+    of_file && !matches!(code, "tiff-contradicts" | "tiff-unsupported")
 }
 
 /// What can be seen of a TIFF without reading it: that it is there, with its length.
@@ -143,6 +151,29 @@ impl Checking<'_> {
         if !ranges.is_empty() || matches!(sum, Sum::Unreadable) {
             self.tell_unreadable(&file, &ranges)?;
         }
+        Ok(())
+    }
+
+    /// The recovery data beside the TIFF, if there is any. `renewable`: the TIFF is whole, or will be once it is repaired.
+    fn recovery_data(&mut self, renewable: bool) -> Result<()> {
+        let path = parity::sidecar_of(&self.chunk.path);
+        if fs::symlink_metadata(&path).is_err() {
+            return Ok(());
+        }
+        let expected = self.chunk.tiff_sha256;
+        let (error, renewable) = match parity::check_sidecar(&self.chunk.path, expected, self.interrupt) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => return Err(e),
+            Err(e) => (e, false),
+            Ok(Some((subject, _))) if expected.is_some_and(|sum| sum != subject.sha256) => {
+                (Error::mismatch("the recovery data is of another file"), false)
+            }
+            Ok(Some((_, true))) => return Ok(()),
+            Ok(Some((_, false))) => (Error::malformed("the recovery data is damaged in part"), renewable),
+            Ok(None) => (Error::malformed("nothing is left of the recovery data"), false),
+        };
+        let mut finding = Finding::new("parity-damaged", self.chunk.output.as_str(), error.at_path(path));
+        finding.mendable = renewable;
+        self.findings.push(finding);
         Ok(())
     }
 

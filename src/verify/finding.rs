@@ -58,6 +58,8 @@ kinds! {
         => "put the TIFF back from a copy, or try `tiff2flac repair`";
     Error "page-damaged": "a page beside the FLAC (picture, source bytes, remainder) cannot be read"
         => "put the TIFF back from a copy, or try `tiff2flac repair`";
+    Error "parity-damaged": "the recovery data beside a TIFF is damaged or of another file"
+        => "run `tiff2flac repair`, or `tiff2flac protect` to make it anew";
     Error "chunks-missing": "the chunks that are listed are not all of the source"
         => "take manifest.json and TIFFs from a copy, or archive the source again";
     Error "chunks-overlap": "two chunks of a source hold the same samples"

@@ -41,7 +41,8 @@ use crate::events::{Event, Observer, Status, Summary};
 use crate::extract::rebuild::Output;
 use crate::extract::{self, Chunk, Context, Found, Source};
 use crate::interrupt::Interrupt;
-use crate::manifest::{self, Severity};
+use crate::manifest::{self, Severity, Sha256Sum};
+use crate::parity::{self, Assessment};
 use crate::sign::{self, AllowedSigners, Verdict};
 use crate::source::tags::glob_matches;
 use crate::timestamp;
@@ -102,11 +103,10 @@ impl Outcome {
     }
 }
 
-/// Whether the recovery data of the TIFF at `path` is enough to bring it back to its SHA-256.
-///
-/// There is no recovery data yet, so nothing can be mended; a reader of it answers here.
-fn mendable(_path: &Path) -> bool {
-    false
+/// Whether the recovery data beside the TIFF at `path` is enough to bring it back to its SHA-256.
+fn mendable(path: &Path, expected: Option<Sha256Sum>, interrupt: &Interrupt) -> bool {
+    // What cannot be read cannot mend either.
+    matches!(parity::assess_for(path, expected, interrupt), Ok(Assessment::Mendable(_)))
 }
 
 /// Checks archives.

@@ -1,5 +1,7 @@
 //! What both programs show: bars and messages on stderr, results or JSON Lines on stdout, the exit status.
 
+pub mod docs;
+
 use std::collections::{HashMap, HashSet};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;

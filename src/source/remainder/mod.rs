@@ -14,76 +14,8 @@
 //! | `exceptions` | the samples that fit nothing else |
 //! | [`RemainderIndex`] | where the records are |
 //!
-//! # Format of a record, version 1
 //!
-//! Numbers are little-endian. A *varint* has 7 bits a byte, lowest first, the top bit set in all bytes but the last.
-//! *Fields* are bits in a row, lowest first, filled with zero bits to a whole byte at their end; a signed field is a
-//! two's complement number. `q` is a sample's step in the FLAC (24 bits, −2^23 ..= 2^23 − 1), and 1.0, or full scale of
-//! an integer of 32 or 64 bits, is 2^23 steps. A record is empty if for every sample `q` alone says all; else it is
-//!
-//! ```text
-//! version        u8, 1
-//! for each channel of the file, in order:
-//!   kind         u8: 0 exact, 1 low bits (or high bytes), 2 scaled, 3 verbatim
-//!   …            as below
-//! ```
-//!
-//! **Kind 0, exact.** Nothing more: each sample is `q` steps.
-//!
-//! **Kind 1, low bits, of floating-point samples.**
-//! ```text
-//! mantissa       u8, bits of the mantissa in use, at most 23 (binary32) or 52 (binary64)
-//! grid           u8, binary places below a step in use, at most 24 or 53
-//! modes          u8, bits 0–1: samples of step 0, bit 2: samples of the outermost steps
-//! [lowest u16, width u8]     if bits 0–1 are 3: the lowest exponent field, and bits for the distance from it
-//! [lowest u16, width u8]     the same if bit 2 is set
-//! exceptions     varint, their number
-//! fields         for each sample in turn, as below
-//! exceptions     for each: the number of samples between it and the one before (varint), its bytes (4 or 8)
-//! ```
-//! The field of a sample whose step is not 0 is signed and of `k = min(grid, max(0, mantissa + 1 − ⌊log2(2|q| − 1)⌋))`
-//! bits; its value `r` gives the sample `q + r · 2^−k` steps. The field of a sample of step 0 goes by `modes`:
-//! 0: none, the sample is +0. 1: none, the sample is −0. 2: signed, `grid` bits, the sample is `r · 2^−grid` steps.
-//! 3: the sign (1 bit), a code of `width` bits, and, unless the code is 0, which is zero, all of the mantissa field; the
-//! exponent field is `lowest + code − 1`. With bit 2 of `modes` set, samples of the steps −2^23 and 2^23 − 1 have
-//! a code of `width` bits and the mantissa field instead; the exponent field is `lowest + code`, and the sign that of `q`.
-//! Exceptions have fields, too, of any value.
-//!
-//! **Kind 1, low bits, of integers.** `L` is 8 for 32-bit and 40 for 64-bit samples.
-//! ```text
-//! significant    u8, binary places in use from the leading bit on; 255 for all
-//! grid           u8, bits below a step in use, at most L
-//! constant       varint, the L − grid bits below those, the same in all samples
-//! fields         for each sample k bits
-//! ```
-//! With `m = q` or, below zero, `−q − 1`: `k = grid` where `m` is 0, else `min(grid, max(0, significant − ⌊log2 m⌋))`. The
-//! sample is `q · 2^L`, with the field as the highest `k` of its low bits and `constant` as the lowest.
-//!
-//! **Kind 1, high bytes, of 24-bit integers in the low bytes of 32.** Here a sample is `q` itself, and exact if its high byte
-//! repeats the sign.
-//! ```text
-//! same           u8: 1 if the high byte is the same in all samples, else 0
-//! high bytes     one, or one for each sample
-//! ```
-//!
-//! **Kind 2, scaled** (only binary32, binary64 and 32-bit integers).
-//! ```text
-//! spacing        f64, in steps, 2^−16 to 2^22
-//! shift          u8, 2^shift is at most the spacing, or shift is 0; the steps of this block are multiples of 2^shift
-//! places         u8, bits 0–6: width of the second field, at most 4; bit 7: 0 times the spacing is −0
-//! exceptions     varint, their number
-//! fields         for each sample two, as below
-//! exceptions     as above
-//! ```
-//! All arithmetic is in binary64, rounded after each operation. The window of a step is `s = 2^shift` steps wide and begins
-//! at `w = q − s / 2` (floating-point) or `w = q` (integers). A sample may have been rounded out of its window, by at most
-//! `e = (|q| + s) · 2^−24` (binary32), `(|q| + s) · 2^−53` (binary64) or `2^−9` (integers). With `d = 1 / spacing`,
-//! `a = ⌈(w − e) · d⌉` and `b = ⌈(w + s + e) · d⌉`, the first field has as many bits as the number `b − a − 1` (none if that
-//! is not above 0), and its value plus `a` is the multiple `n`. The sample is `n · spacing / 2^23`, rounded to
-//! binary32 where that is the format (32-bit integers: `⌊n · spacing · 256 + ½⌋`), and for `n = 0` it is −0 if `places` says so; the
-//! second field, signed, is added to its bit pattern.
-//!
-//! **Kind 3, verbatim.** The bit patterns of all samples, 4 or 8 bytes each, little-endian.
+#![doc = include_str!("../../../docs/FORMAT-remainder.md")]
 
 mod bits;
 mod census;

@@ -1,6 +1,13 @@
-//! SHA-256 (FIPS 180-4) of files and parts of files.
+//! Checksums: SHA-256 (FIPS 180-4) of files and parts of files, MD5 (RFC 1321) of FLAC's samples, and two of them at once.
 
-use sha2::{Digest, Sha256};
+mod blocks;
+mod md5;
+mod sha256;
+mod together;
+
+pub use md5::Md5;
+pub use sha256::Sha256;
+pub use together::{update_md5_and_sha256, update_two_md5, update_two_sha256};
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -27,7 +34,7 @@ pub fn sha256_range(
         done += n as u64;
         progress(n as u64);
     }
-    Ok(Sha256Sum::finish(sha))
+    Ok(sha.finish())
 }
 
 #[cfg(test)]
