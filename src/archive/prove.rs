@@ -8,7 +8,7 @@ use std::fs::File;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::archive::write::{Expect, Sealed};
+use crate::archive::write::{Expect, Extent, Sealed};
 use crate::error::{Error, Result};
 use crate::hash::{self, Sha256};
 use crate::interrupt::Interrupt;
@@ -30,6 +30,9 @@ const STEP: u64 = 256 << 10;
 
 /// Reads `sealed` back, compares every byte, and takes the checksums; `flacs` are `(offset, length)` of the FLACs in it,
 /// `shards` how it is cut for recovery data.
+///
+/// A SHA-256 cannot be divided, so it sets the pace: while one step is hashed, another thread, if one is free, reads and
+/// compares the next.
 pub(crate) fn prove(
     sealed: &Sealed,
     flacs: &[(u64, u64)],
@@ -42,60 +45,113 @@ pub(crate) fn prove(
     if real != sealed.len {
         return Err(differs(sealed, real.min(sealed.len)));
     }
-    let mut whole = Sha256::new();
-    let mut shards = shards.map(ShardHasher::new);
-    let mut inner: Vec<Sha256> = flacs.iter().map(|_| Sha256::new()).collect();
-    let mut buf = vec![0; STEP.min(sealed.len.max(1)) as usize];
-    for extent in &sealed.extents {
-        let mut at = extent.offset;
-        let end = extent.offset + extent.len;
-        let mut hash = Xxh3::new();
-        while at < end {
-            interrupt.check()?;
-            let n = STEP.min(end - at) as usize;
-            let part = &mut buf[..n];
-            file.read_exact_at(part, at).map_err(Error::while_("reading back", path))?;
-            let part = &*part;
-            let equal = match &extent.expect {
-                Expect::Bytes(bytes) => {
-                    let from = (at - extent.offset) as usize;
-                    part == &bytes[from..from + n]
-                }
-                Expect::Hash(_) => true,
-            };
-            if !equal {
-                return Err(differs(sealed, at));
-            }
-            hash.update(part);
-            if let Some(shards) = &mut shards {
-                shards.update(part);
-            }
-            let mut whole = Some(&mut whole);
-            for (sha, &(start, len)) in inner.iter_mut().zip(flacs) {
-                let from = start.clamp(at, at + n as u64) - at;
-                let to = (start + len).clamp(at, at + n as u64) - at;
-                let flac = &part[from as usize..to as usize];
-                match whole.take_if(|_| !flac.is_empty()) {
-                    Some(whole) => hash::update_two_sha256(whole, part, sha, flac),
-                    None => sha.update(flac),
-                }
-            }
-            if let Some(whole) = whole {
-                whole.update(part);
-            }
-            at += n as u64;
-        }
-        if let Expect::Hash(expected) = extent.expect
-            && hash.digest128() != expected
-        {
-            return Err(differs(sealed, extent.offset));
-        }
+    let mut back = ReadBack {
+        sealed,
+        file,
+        extents: sealed.extents.iter(),
+        extent: None,
+        hash: Xxh3::new(),
+        at: 0,
+        shards: shards.map(ShardHasher::new),
+    };
+    let mut sums =
+        Sums { at: 0, whole: Sha256::new(), inner: flacs.iter().map(|&flac| (flac, Sha256::new())).collect() };
+    let (mut now, mut next) = (Vec::new(), Vec::new());
+    back.read(&mut now)?;
+    while !now.is_empty() {
+        interrupt.check()?;
+        // What is called first runs on this thread; the other half is there to be taken.
+        let ((), read) = rayon::join(|| sums.update(&now), || back.read(&mut next));
+        read?;
+        std::mem::swap(&mut now, &mut next);
     }
     Ok(Proof {
-        tiff_sha256: whole.finish(),
-        flac_sha256: inner.into_iter().map(Sha256::finish).collect(),
-        shards: shards.map_or(Vec::new(), ShardHasher::finish),
+        tiff_sha256: sums.whole.finish(),
+        flac_sha256: sums.inner.into_iter().map(|(_, sha)| sha.finish()).collect(),
+        shards: back.shards.map_or(Vec::new(), ShardHasher::finish),
     })
+}
+
+/// The file as it stands on disk, compared with what was meant to be in it.
+struct ReadBack<'a> {
+    sealed: &'a Sealed,
+    file: File,
+    extents: std::slice::Iter<'a, Extent>,
+    extent: Option<&'a Extent>,
+    /// Of the extent so far.
+    hash: Xxh3,
+    at: u64,
+    shards: Option<ShardHasher>,
+}
+
+impl ReadBack<'_> {
+    /// Replaces `part` with the next bytes; none at the end.
+    fn read(&mut self, part: &mut Vec<u8>) -> Result<()> {
+        part.clear();
+        let extent = match self.extent.take().or_else(|| self.extents.find(|extent| extent.len > 0)) {
+            Some(extent) => extent,
+            None if self.at == self.sealed.len => return Ok(()),
+            None => return Err(differs(self.sealed, self.at)),
+        };
+        if !(extent.offset..extent.offset + extent.len).contains(&self.at) {
+            return Err(differs(self.sealed, self.at));
+        }
+        let end = extent.offset + extent.len;
+        let n = STEP.min(end - self.at) as usize;
+        part.resize(n, 0);
+        let path = self.sealed.path();
+        self.file.read_exact_at(part, self.at).map_err(Error::while_("reading back", path))?;
+        match &extent.expect {
+            Expect::Bytes(bytes) => {
+                let from = (self.at - extent.offset) as usize;
+                if bytes.get(from..from + n) != Some(part) {
+                    return Err(differs(self.sealed, self.at));
+                }
+            }
+            Expect::Hash(_) => self.hash.update(part),
+        }
+        if let Some(shards) = &mut self.shards {
+            shards.update(part);
+        }
+        self.at += n as u64;
+        if self.at < end {
+            self.extent = Some(extent);
+        } else if let Expect::Hash(expected) = extent.expect {
+            if self.hash.digest128() != expected {
+                return Err(differs(self.sealed, extent.offset));
+            }
+            self.hash.reset();
+        }
+        Ok(())
+    }
+}
+
+/// SHA-256 of the file and of each stretch of it that is a FLAC: `(offset, length)`.
+struct Sums {
+    at: u64,
+    whole: Sha256,
+    inner: Vec<((u64, u64), Sha256)>,
+}
+
+impl Sums {
+    /// Takes the next bytes of the file.
+    fn update(&mut self, part: &[u8]) {
+        let (at, end) = (self.at, self.at + part.len() as u64);
+        let mut whole = Some(&mut self.whole);
+        for ((start, len), sha) in &mut self.inner {
+            let from = (*start).clamp(at, end) - at;
+            let to = (*start + *len).clamp(at, end) - at;
+            let flac = &part[from as usize..to as usize];
+            match whole.take_if(|_| !flac.is_empty()) {
+                Some(whole) => hash::update_two_sha256(whole, part, sha, flac),
+                None => sha.update(flac),
+            }
+        }
+        if let Some(whole) = whole {
+            whole.update(part);
+        }
+        self.at = end;
+    }
 }
 
 fn differs(sealed: &Sealed, offset: u64) -> Error {

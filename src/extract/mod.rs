@@ -185,12 +185,20 @@ pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) ->
     }
     announce(&found, &ctx);
     ctx.for_each_source(&found.sources, |_, source, drivers| {
-        let whole = source
-            .chunks
-            .par_iter()
-            .map(|chunk| extract_chunk(&ctx, options, source, chunk))
-            .reduce(|| true, |a, b| a && b);
-        if !options.reconstruct || interrupt.is_stopped() {
+        let extract_all = || {
+            let chunks = source.chunks.par_iter();
+            chunks.map(|chunk| extract_chunk(&ctx, options, source, chunk)).reduce(|| true, |a, b| a && b)
+        };
+        if !options.reconstruct {
+            extract_all();
+            return;
+        }
+        // Both at once: hashing a FLAC and hashing a source each keep one thread busy. Not where a file gets its final name
+        // before the source is proved, or where the source is made of the extracted FLACs.
+        let at_once = source.ours && !source.incomplete && !source.has_access_copy() && !interrupt.is_stopped();
+        let prepare = || prepare_source(&ctx, options, source, drivers);
+        let (prepared, whole) = rayon::join(|| at_once.then(prepare), extract_all);
+        if interrupt.is_stopped() {
             return;
         }
         if !whole || source.incomplete {
@@ -198,7 +206,11 @@ pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) ->
             ctx.failed(&source.relative_path, &Error::new(ErrorKind::Missing, text));
             return;
         }
-        match rebuild_source(&ctx, options, source, drivers) {
+        let rebuilt = match prepared {
+            None if !source.ours => rebuild_original(&ctx, options, source),
+            prepared => prepared.unwrap_or_else(prepare).and_then(|prepared| prepared.keep(source)),
+        };
+        match rebuilt {
             Ok(status) => {
                 ctx.counted(status);
                 let details = Map::from_iter([("sha256".to_owned(), json!(source.sha256))]);
@@ -232,13 +244,37 @@ fn extract_chunk(ctx: &Context<'_>, options: &Options, source: &Source, chunk: &
     }
 }
 
-/// Rebuilds one source under its final name, once its SHA-256 is right.
-fn rebuild_source(ctx: &Context<'_>, options: &Options, source: &Source, drivers: usize) -> Result<Status> {
+/// A source that is rebuilt, under a temporary name still; gone with it unless it is kept.
+struct Prepared {
+    target: PathBuf,
+    /// The rebuilt file with the SHA-256 of the source; none where the target is there with it already.
+    file: Option<File>,
+}
+
+impl Prepared {
+    /// Gives the file its final name.
+    fn keep(mut self, source: &Source) -> Result<Status> {
+        if self.file.is_none() {
+            return Ok(Status::Skipped);
+        }
+        let temp = temp_name(&self.target);
+        finish_file(self.file.take(), &temp, &self.target, source).inspect_err(|_| durable::remove_quietly(&temp))?;
+        Ok(Status::Restored)
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            durable::remove_quietly(&temp_name(&self.target));
+        }
+    }
+}
+
+/// Rebuilds one source under its temporary name.
+fn prepare_source(ctx: &Context<'_>, options: &Options, source: &Source, drivers: usize) -> Result<Prepared> {
     let relative = manifest::safe_relative_path(&source.relative_path)?;
     let target = options.out_wav_dir.join(relative);
-    if !source.ours {
-        return rebuild_original(ctx, options, source, &target);
-    }
     check::check_complete(source)?;
     let dir = target.parent().unwrap_or(&options.out_wav_dir);
     durable::create_dir_all(dir)?;
@@ -248,12 +284,11 @@ fn rebuild_source(ctx: &Context<'_>, options: &Options, source: &Source, drivers
         wav::write_access_copy(ctx.interrupt, source, &wav::access_name(&target))?;
     }
     if options.resume && is_whole(ctx, source, &target)? {
-        return Ok(Status::Skipped);
+        return Ok(Prepared { target, file: None });
     }
     let temp = temp_name(&target);
-    let result = durable::create(&temp).and_then(|file| restored(ctx, source, drivers, Output::new(Some(file))));
-    match result.and_then(|file| finish_file(file, &temp, &target, source)) {
-        Ok(()) => Ok(Status::Restored),
+    match durable::create(&temp).and_then(|file| restored(ctx, source, drivers, Output::new(Some(file)))) {
+        Ok(file) => Ok(Prepared { target, file }),
         Err(e) => {
             durable::remove_quietly(&temp);
             Err(e)
@@ -262,12 +297,13 @@ fn rebuild_source(ctx: &Context<'_>, options: &Options, source: &Source, drivers
 }
 
 /// A source of an archive of the original programs, from the FLACs that have just been extracted and checked.
-fn rebuild_original(ctx: &Context<'_>, options: &Options, source: &Source, target: &Path) -> Result<Status> {
+fn rebuild_original(ctx: &Context<'_>, options: &Options, source: &Source) -> Result<Status> {
+    let target = options.out_wav_dir.join(manifest::safe_relative_path(&source.relative_path)?);
     let mut flacs = Vec::new();
     for chunk in &source.chunks {
         flacs.push(copy::flac_path(&options.out_flac_dir, &chunk.output, None)?);
     }
-    wav::rebuild_original(ctx.interrupt, &flacs, target)
+    wav::rebuild_original(ctx.interrupt, &flacs, &target)
 }
 
 /// `<name>.part` beside the final name.
