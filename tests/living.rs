@@ -274,3 +274,19 @@ fn many_writers_at_once_never_spoil_the_manifest() {
     verify(&dir, &["--deep"]).exits(0).says("ok: 12");
     assert_eq!(restored(&s, "archive").len(), 6);
 }
+
+#[test]
+fn a_split_that_was_stopped_between_manifest_and_sums_is_completed() {
+    let s = two();
+    let (from, into) = (text(&s.path("a")), text(&s.path("into")));
+    let sums = fs::read(s.path("a/SHA256SUMS")).unwrap();
+    let names: Vec<String> = tree(&s.path("a")).into_keys().filter(|name| name.ends_with(".tiff")).collect();
+    run(&["split", &from, "--into", &into, "--select", "*"]).exits(0);
+    fs::write(s.path("a/SHA256SUMS"), sums).unwrap();
+    fs::write(s.path("a/.SHA256SUMS.partial"), "half a li").unwrap();
+    fs::create_dir_all(s.path("a/temp")).unwrap();
+    fs::write(s.path("a/temp/leaving"), serde_json::to_vec(&names).unwrap()).unwrap();
+    verify(&s.path("a"), &[]).exits(3);
+    run(&["split", &from, "--into", &into, "--select", "*"]).says("--select");
+    verify(&s.path("a"), &[]).exits(0);
+}

@@ -8,7 +8,9 @@ use std::path::Path;
 use crate::archive::Options;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{self, ArchiveLock, Entry, Journal, Manifest, ReadLimits, Real, SourceRecord, Sums};
+use crate::manifest::{
+    self, ArchiveLock, Entry, Journal, MANIFEST_NAME, Manifest, ReadLimits, Real, SUMS_NAME, SourceRecord, Sums,
+};
 
 /// An archive open for writing.
 pub(crate) struct Ledger {
@@ -26,7 +28,10 @@ impl Ledger {
         durable::create_dir_all(root)?;
         let lock = ArchiveLock::acquire(root)?;
         let found = Manifest::read(root, &ReadLimits::default())?;
-        let changed = found.is_none();
+        for name in [MANIFEST_NAME, SUMS_NAME] {
+            manifest::clear_partial(&root.join(name))?;
+        }
+        let changed = found.is_none() || !root.join(SUMS_NAME).exists();
         let seconds = Real::new(options.chunk_seconds as f64);
         let manifest = match found {
             Some(manifest) => manifest,
@@ -69,8 +74,10 @@ impl Ledger {
                 self.manifest.files.put(entry.source.clone());
             }
         }
-        self.changed = true;
-        self.write(root)
+        self.write(root)?;
+        // Written again without need, they could be left half written, with no journal to tell of it.
+        self.changed = false;
+        Ok(())
     }
 
     /// Takes this run's sources into the manifest, writes it and the sums, and removes journal and lock.

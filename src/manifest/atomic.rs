@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -18,10 +18,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// `Io` with the path, or what `fill` gives; the old file then stands as it was.
 pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Sha256Sum> {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".partial");
-    let partial = path.with_file_name(name);
+    let partial = partial(path);
     let sum = write_new(&partial, fill).and_then(|sum| {
         fs::rename(&partial, path).map_err(Error::while_("renaming the finished file", path))?;
         Ok(sum)
@@ -33,6 +30,25 @@ pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result
     let sum = sum?;
     sync_dir(parent(path))?;
     Ok(sum)
+}
+
+/// Removes what a crash has left of writing `path`. Only for who holds the archive's lock.
+///
+/// # Errors
+/// `Io` with the path.
+pub(crate) fn clear_partial(path: &Path) -> Result<()> {
+    let partial = partial(path);
+    match fs::remove_file(&partial) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::while_("removing", &partial)(e)),
+        _ => Ok(()),
+    }
+}
+
+fn partial(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".partial");
+    path.with_file_name(name)
 }
 
 fn write_new(partial: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Sha256Sum> {

@@ -33,6 +33,7 @@ mod resolve;
 mod sums;
 mod values;
 
+pub(crate) use atomic::clear_partial;
 pub use atomic::{sync_dir, write_atomically};
 pub use file::{MANIFEST_NAME, ReadLimits, SIGNATURE_NAME};
 pub use home::{PAYLOAD_DIR, archive_dir, bag_around, side_dir};

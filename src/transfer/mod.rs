@@ -133,6 +133,10 @@ pub fn split(options: &Split, interrupt: &Interrupt, observer: &dyn Observer) ->
 
 fn split_locked(options: &Split, root: &Path, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Summary> {
     let mut manifest = read(root)?;
+    if root.join(TEMP_DIR).join(LEAVING).exists() {
+        // An earlier split may have been stopped between the manifest and the sums.
+        write_books(&manifest, root)?;
+    }
     remove_left(root, &manifest)?;
     let chosen =
         |record: &SourceRecord| options.select.iter().any(|pattern| glob_matches(pattern, &record.relative_path));
