@@ -265,6 +265,8 @@ fn rebuild_source(ctx: &Context<'_>, options: &Options, source: &Source, drivers
 fn rebuild_original(ctx: &Context<'_>, options: &Options, source: &Source, target: &Path) -> Result<Status> {
     let mut flacs = Vec::new();
     for chunk in &source.chunks {
+        // FLACs put together are not the file that this program has archived.
+        check::same_writer(source, &ChunkTiff::open(&chunk.path)?)?;
         flacs.push(copy::flac_path(&options.out_flac_dir, &chunk.output, None)?);
     }
     wav::rebuild_original(ctx.interrupt, &flacs, target)
@@ -272,9 +274,7 @@ fn rebuild_original(ctx: &Context<'_>, options: &Options, source: &Source, targe
 
 /// `<name>.part` beside the final name.
 fn temp_name(target: &Path) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(".part");
-    PathBuf::from(name)
+    durable::with_suffix(target, ".part")
 }
 
 fn finish_file(file: Option<File>, temp: &Path, target: &Path, source: &Source) -> Result<()> {
