@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -50,9 +50,7 @@ pub fn rename(temp: &Path, target: &Path) -> Result<()> {
 /// Writes a small file in one step: temporary name `<name>.part` beside it, sync, rename, sync of the folder.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::io::Write;
-    let mut temp = path.as_os_str().to_owned();
-    temp.push(".part");
-    let temp = Path::new(&temp);
+    let temp = &with_suffix(path, ".part");
     let mut file = create(temp)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if let Err(e) = written {
@@ -63,6 +61,24 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     drop(file);
     rename(temp, path)?;
     sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// The longest name of a file, bytes, on the file systems in use.
+const LONGEST_NAME: usize = 255;
+
+/// `<path><suffix>`. Where the name would become longer than file systems take, it is cut and marked with a number made of all
+/// of it, so that two long names do not become one.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default();
+    if name.len() + suffix.len() <= LONGEST_NAME {
+        let mut whole = path.as_os_str().to_owned();
+        whole.push(suffix);
+        return PathBuf::from(whole);
+    }
+    let mark = format!("~{:016x}", xxhash_rust::xxh3::xxh3_64(name.as_encoded_bytes()));
+    let text = name.to_string_lossy();
+    let room = LONGEST_NAME - suffix.len() - mark.len();
+    path.with_file_name(format!("{}{mark}{suffix}", &text[..text.floor_char_boundary(room)]))
 }
 
 /// Removes a temporary file whose absence is as good as its removal.

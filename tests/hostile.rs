@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{
-    Numbers, Run, Scratch, archive, audio2tiff, fixtures, float_wav, run_within, sound, tiff2flac, tree, wav,
+    Numbers, Run, Scratch, archive, audio2tiff, fixtures, float_wav, run_within, sound, tiff2flac, tree, verify, wav,
 };
 use serde_json::{Value, json};
 
@@ -571,4 +571,39 @@ fn pages_that_inflate_to_gigabytes_take_no_memory_to_speak_of() {
     let [_, restore, _] = all_commands(&s, &s.path("archive"));
     assert_eq!(restore.code, Some(3), "{restore:?}");
     assert!(tree(&s.path("out")).is_empty(), "nothing of it is kept");
+}
+
+#[test]
+fn a_manifest_that_no_longer_says_whose_it_is_gives_no_other_files_than_the_sources() {
+    for (format, version) in [(json!(1e-300), true), (json!("something else"), false), (json!(null), false)] {
+        let s = Scratch::new();
+        s.put("in/f.wav", &float_wav(6000, 1, 2));
+        archive(&s.path("in"), &s.path("archive"), &[]).exits(0);
+        let path = s.path("archive/manifest.json");
+        let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        manifest["format"] = format;
+        if !version {
+            manifest.as_object_mut().unwrap().remove("format_version");
+            manifest.as_object_mut().unwrap().remove("created_by");
+        }
+        fs::write(&path, manifest.to_string()).unwrap();
+        let [check, restore, _] = all_commands(&s, &s.path("archive"));
+        assert!(matches!((check.code, restore.code), (Some(1), Some(1)) | (Some(3), Some(3))), "{check:?} {restore:?}");
+        assert!(tree(&s.path("out/in/wav")).is_empty());
+        // The third of them has written it again.
+        verify(&s.path("archive"), &["--deep"]).exits(0);
+    }
+}
+
+#[test]
+fn a_list_of_tiffs_that_audio2tiff_has_written_gives_flacs_and_no_wavs_under_names_of_sources() {
+    let s = Scratch::new();
+    s.put("in/f.wav", &float_wav(6000, 1, 2));
+    archive(&s.path("in"), &s.path("archive"), &[]).exits(0);
+    fs::write(s.path("archive/manifest.json"), r#"{"files": ["f_chunk_000000.tiff"]}"#).unwrap();
+    let [check, restore, _] = all_commands(&s, &s.path("archive"));
+    assert_eq!((check.code, restore.code), (Some(3), Some(3)), "{check:?} {restore:?}");
+    restore.says("the manifest is damaged");
+    assert!(tree(&s.path("out/in/wav")).is_empty());
+    assert_eq!(tree(&s.path("out/in/flac")).len(), 1);
 }

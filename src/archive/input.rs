@@ -9,8 +9,8 @@ use crate::archive::about::{self, About};
 use crate::archive::chunk::SampleReader;
 use crate::archive::decoded::DecodedReader;
 use crate::archive::pages::changed_or_io;
-use crate::archive::plan::Candidate;
-use crate::error::{Error, Result};
+use crate::archive::plan::{self, Candidate};
+use crate::error::{Error, ErrorKind, Result};
 use crate::flac::{self, Md5Status, StreamDecoder};
 use crate::format;
 use crate::positioned::ReadAt;
@@ -83,10 +83,25 @@ pub(crate) fn what_is(path: &Path) -> Result<Kind> {
 
 /// The error for audio that only `--attach-unknown` archives.
 pub(crate) fn cannot_decode(what: &str) -> Error {
+    cannot_decode_because(what, "nothing here decodes it")
+}
+
+/// The same, where a decoder has been tried.
+fn cannot_decode_because(what: &str, why: &str) -> Error {
     Error::unsupported(format!(
-        "{what}: nothing here decodes it, so there would be neither a FLAC nor a picture. Use --attach-unknown to archive \
-         the file's bytes alone, or convert it first"
+        "{what}: {why}, so there would be neither a FLAC nor a picture. Use --attach-unknown to archive the file's bytes \
+         alone, or convert it first"
     ))
+}
+
+/// Whether `--attach-unknown` keeps the bytes of such a file: audio that nothing decodes, and what is named like audio and
+/// cannot be recognised (any more), but not what merely lies beside recordings.
+pub(crate) fn is_attachable(kind: &Kind, path: &Path, size: u64) -> bool {
+    match kind {
+        Kind::UnknownAudio(_) => true,
+        Kind::NotAudio(_) => size > 0 && plan::claims_audio(path),
+        _ => false,
+    }
 }
 
 /// A few words about a file for a dry run.
@@ -105,7 +120,7 @@ pub(crate) fn describe(kind: &Kind, chunk_seconds: u64) -> String {
             )
         }
         Kind::Flac { .. } => "FLAC".to_owned(),
-        Kind::Coded(coded) => format!("{} in {}", coded.coding.name(), coded.container.name()),
+        Kind::Coded(coded) => words(coded),
         Kind::UnknownAudio(what) | Kind::NotAudio(what) => what.clone(),
     }
 }
@@ -115,24 +130,42 @@ pub(crate) fn open(ctx: &Context<'_>, file: &Arc<File>, candidate: &Candidate) -
     let path = &candidate.path;
     let kind = source::identify(&**file).map_err(|e| e.at_path(path))?;
     let about = about::read(ctx, candidate, &**file, &kind).map_err(|e| e.at_path(path))?;
-    let mut opened = open_kind(ctx, file, path, kind)?;
+    let mut opened = open_kind(ctx, file, candidate, kind)?;
     opened.notes.extend(about.notes.iter().cloned());
     opened.about = about;
     Ok(opened)
 }
 
-fn open_kind(ctx: &Context<'_>, file: &Arc<File>, path: &Path, kind: Kind) -> Result<Opened> {
-    match kind {
+fn open_kind(ctx: &Context<'_>, file: &Arc<File>, candidate: &Candidate, kind: Kind) -> Result<Opened> {
+    let path = &candidate.path;
+    if ctx.options.attach_unknown && is_attachable(&kind, path, candidate.size) {
+        return Ok(attached(describe(&kind, 0)));
+    }
+    let (opened, what) = match kind {
         Kind::Plain(scan) => {
             let plan = Plan::probe(&**file, &scan, Steps::AsSource).map_err(|e| e.at_path(path))?;
-            Ok(plain(*scan, plan))
+            return Ok(plain(*scan, plan));
         }
-        Kind::Flac { offset } => flac(ctx, file, offset),
-        Kind::Coded(coded) => coded_source(ctx, file, &coded),
-        Kind::UnknownAudio(what) if ctx.options.attach_unknown => Ok(attached(what)),
-        Kind::UnknownAudio(what) => Err(cannot_decode(&what)),
-        Kind::NotAudio(what) => Err(Error::unsupported(what)),
+        Kind::UnknownAudio(what) => return Err(cannot_decode(&what)),
+        Kind::NotAudio(what) => return Err(Error::unsupported(what)),
+        Kind::Flac { offset } => (flac(ctx, file, offset), "FLAC".to_owned()),
+        Kind::Coded(coded) => (coded_source(file, &coded), words(&coded)),
+    };
+    match opened {
+        Err(e) if !matches!(e.kind(), ErrorKind::Unsupported | ErrorKind::Malformed | ErrorKind::Limit) => Err(e),
+        Err(e) if ctx.options.attach_unknown => {
+            let mut opened = attached(what);
+            opened.notes.push(e.to_string());
+            Ok(opened)
+        }
+        Err(e) => Err(cannot_decode_because(&what, &e.to_string())),
+        opened => opened,
     }
+}
+
+/// `mp3 in wav`.
+fn words(coded: &Coded) -> String {
+    format!("{} in {}", coded.coding.name(), coded.container.name())
 }
 
 fn plain(scan: Scan, plan: Plan) -> Opened {
@@ -189,11 +222,13 @@ fn flac(ctx: &Context<'_>, file: &Arc<File>, offset: u64) -> Result<Opened> {
     let chunk_frames = ctx.options.chunk_seconds.saturating_mul(u64::from(info.sample_rate));
     // A page of one row, which is what bytes that may not be padded need, is shorter than 4 GiB.
     let one_row = len < u64::from(u32::MAX);
-    let fits = one_row && info.total_samples > 0 && info.total_samples <= chunk_frames && info.sample_rate > 0;
+    // An encoder that writes to a pipe does not know the number of samples: it is counted then.
+    let fits = one_row && info.total_samples <= chunk_frames && info.sample_rate > 0;
     let mut notes = Vec::new();
     if fits {
-        match own_flac(ctx, file, offset, len) {
-            Ok((end, analyzer, frames)) => {
+        match own_flac(ctx, file, offset, len, chunk_frames) {
+            Ok(None) => {}
+            Ok(Some((end, analyzer, frames))) => {
                 return Ok(Opened {
                     container: "flac".to_owned(),
                     sample_format: "flac".to_owned(),
@@ -211,7 +246,7 @@ fn flac(ctx: &Context<'_>, file: &Arc<File>, offset: u64) -> Result<Opened> {
                     input: Input::OwnFlac { offset, len: end - offset, analyzer },
                 });
             }
-            Err(e) if e.kind() == crate::error::ErrorKind::Interrupted => return Err(e),
+            Err(e) if e.kind() == ErrorKind::Interrupted => return Err(e),
             Err(e) => notes.push(format!("this FLAC does not decode cleanly: {e}")),
         }
     }
@@ -235,15 +270,25 @@ fn flac(ctx: &Context<'_>, file: &Arc<File>, offset: u64) -> Result<Opened> {
 }
 
 /// Decodes a FLAC from end to end: frame checksums, MD5 and length must all be right. Gives where its last frame ends,
-/// the analysed picture and the number of frames.
-fn own_flac(ctx: &Context<'_>, file: &Arc<File>, offset: u64, len: u64) -> Result<(u64, Box<Analyzer>, u64)> {
+/// the analysed picture and the number of frames; `None` where there are more than `most`.
+fn own_flac(
+    ctx: &Context<'_>,
+    file: &Arc<File>,
+    offset: u64,
+    len: u64,
+    most: u64,
+) -> Result<Option<(u64, Box<Analyzer>, u64)>> {
     let mut decoder = StreamDecoder::new(&**file, offset, len)?;
     let info = *decoder.stream_info();
     let mut analyzer = ctx.analyzer(info.sample_rate, usize::from(info.channels), info.bits_per_sample)?;
-    let mut end = len;
+    let (mut end, mut frames) = (len, 0);
     while let Some(frame) = decoder.next_frame()? {
         ctx.interrupt.check()?;
         let slices: Vec<&[i32]> = frame.planes.iter().map(Vec::as_slice).collect();
+        frames += slices.first().map_or(0, |plane| plane.len() as u64);
+        if frames > most {
+            return Ok(None);
+        }
         analyzer.push(&slices);
         end = frame.offset + u64::from(frame.bytes);
     }
@@ -254,7 +299,7 @@ fn own_flac(ctx: &Context<'_>, file: &Arc<File>, offset: u64, len: u64) -> Resul
     if !check.is_complete() {
         return Err(Error::malformed("its header contradicts its frames"));
     }
-    Ok((end, Box::new(analyzer), check.samples))
+    Ok(Some((end, Box::new(analyzer), check.samples)))
 }
 
 /// Hands a coded source to the decoder that its container and coding call for.
@@ -264,7 +309,7 @@ fn open_coded(file: Arc<File>, len: u64, coded: &Coded) -> Result<CodedDecoder> 
         Container::Adts => CodedKind::Adts,
         Container::Mp4 => CodedKind::Mp4,
         Container::Ogg => CodedKind::Ogg,
-        Container::Caf => CodedKind::Caf,
+        Container::Caf if !matches!(coded.coding, Coding::Mp1 | Coding::Mp2 | Coding::Mp3) => CodedKind::Caf,
         _ => return open_region(file, coded),
     };
     coded::open(file, len, kind)
@@ -272,13 +317,15 @@ fn open_coded(file: Arc<File>, len: u64, coded: &Coded) -> Result<CodedDecoder> 
 
 /// Coded audio in a data chunk that the scanner has found.
 fn open_region(file: Arc<File>, coded: &Coded) -> Result<CodedDecoder> {
-    let unknown = || Error::unsupported(format!("{} in {}", coded.coding.name(), coded.container.name()));
+    let unknown = || Error::unsupported("nothing here decodes it");
     let layout = coded.layout.as_ref().ok_or_else(unknown)?;
     let codec = match coded.coding {
         Coding::ALaw => RegionCodec::ALaw,
         Coding::MuLaw => RegionCodec::MuLaw,
         Coding::ImaAdpcmWav => RegionCodec::ImaAdpcm { block_bytes: layout.block_bytes },
         Coding::ImaAdpcmQt => RegionCodec::ImaQuickTime,
+        Coding::Mp1 | Coding::Mp2 | Coding::Mp3 => RegionCodec::MpegAudio,
+        Coding::Aac => RegionCodec::Adts,
         Coding::MsAdpcm => RegionCodec::MsAdpcm {
             block_bytes: layout.block_bytes,
             coefficients: ms_coefficients(&*file, layout.extra)?,
@@ -307,18 +354,9 @@ fn ms_coefficients(file: &dyn ReadAt, extra: Option<(u64, u64)>) -> Result<Vec<(
     Ok(pairs.map(|p| (i16::from_le_bytes([p[0], p[1]]), i16::from_le_bytes([p[2], p[3]]))).collect())
 }
 
-fn coded_source(ctx: &Context<'_>, file: &Arc<File>, coded: &Coded) -> Result<Opened> {
+fn coded_source(file: &Arc<File>, coded: &Coded) -> Result<Opened> {
     let len = ReadAt::len(&**file).map_err(|e| Error::io("looking at", e))?;
-    let opened = open_coded(file.clone(), len, coded);
-    let decoder = match opened {
-        Ok(decoder) => decoder,
-        Err(e) if ctx.options.attach_unknown => {
-            let mut opened = attached(format!("{} in {}", coded.coding.name(), coded.container.name()));
-            opened.notes.push(e.to_string());
-            return Ok(opened);
-        }
-        Err(e) => return Err(e),
-    };
+    let decoder = open_coded(file.clone(), len, coded)?;
     let info = decoder.info().clone();
     let (sample_format, shift) = form_of(info.bits_per_sample);
     Ok(Opened {

@@ -384,9 +384,15 @@ fn not_audio(candidate: &Candidate, kind: &Kind) -> Result<One> {
         Kind::NotAudio(what) if !plan::claims_audio(&candidate.path) => {
             Ok(One::Skipped { message: format!("not audio ({what}); left out"), tell: true })
         }
-        Kind::NotAudio(what) => Err(Error::unsupported(format!(
-            "named like audio, but it is {what}; not archived. Keep it elsewhere, or give it its right name"
-        ))),
+        Kind::NotAudio(what) => {
+            let otherwise = match candidate.size {
+                0 => "Keep",
+                _ => "If it is a damaged recording, --attach-unknown archives its bytes; otherwise keep",
+            };
+            Err(Error::unsupported(format!(
+                "named like audio, but it is {what}; not archived. {otherwise} it elsewhere, or give it its right name"
+            )))
+        }
         Kind::UnknownAudio(what) => Err(input::cannot_decode(what)),
         _ => Err(Error::unsupported("not archived")),
     }
@@ -404,8 +410,9 @@ fn assign_names(plan: &Plan, manifest: &Manifest, attach_unknown: bool) -> Vec<O
         let alone = stems[&stem_key(&candidate.relative)] == 1;
         let kind = if alone { None } else { input::what_is(&candidate.path).ok() };
         let usable = match kind {
-            Some(Kind::NotAudio(_)) => false,
-            Some(Kind::UnknownAudio(_)) => attach_unknown,
+            Some(kind @ (Kind::NotAudio(_) | Kind::UnknownAudio(_))) => {
+                attach_unknown && input::is_attachable(&kind, &candidate.path, candidate.size)
+            }
             _ => true,
         };
         let base = manifest.files.get(&candidate.relative).and_then(|record| {

@@ -33,7 +33,7 @@ const AUDIO_ENDINGS: &[&str] = &[
     "wav", "wave", "bwf", "rf64", "w64", "aif", "aiff", "aifc", "caf", "au", "snd", "flac", "mp1", "mp2", "mp3", "m4a",
     "mp4", "m4b", "aac", "alac", "ogg", "oga", "opus", "spx", "wv", "ape", "tak", "tta", "mpc", "ofr", "wma", "dsf",
     "dff", "ac3", "eac3", "dts", "amr", "awb", "mka", "ra", "rm", "voc", "sph", "gsm", "mid", "midi", "shn", "la",
-    "pac", "wac",
+    "pac", "wac", "thd", "mlp", "latm", "loas", "g722", "vox", "sd2", "paf", "8svx", "oma", "at3", "aa", "aax",
 ];
 
 /// Whether a file's name says that it is audio.

@@ -126,6 +126,17 @@ pub(crate) fn belongs(source: &Source, chunk: &Chunk, tiff: &ChunkTiff) -> Resul
     Ok(())
 }
 
+/// That no manifest makes an archive of the original programs out of TIFFs that this one has written: what is rebuilt for
+/// those is a WAV of the samples, and not the file that was archived.
+pub(crate) fn same_writer(source: &Source, tiff: &ChunkTiff) -> Result<()> {
+    if source.ours || tiff.metadata.is_none() {
+        return Ok(());
+    }
+    let text = "this TIFF was written by audio2tiff, but the manifest does not say so: the manifest is damaged. Put it aside \
+                and everything goes on from the TIFFs, or write it again with `tiff2flac rebuild-manifest --overwrite`";
+    Err(Error::malformed(text).at_path(&tiff.path))
+}
+
 /// That the chunks which the archive lists are all of the source.
 pub(crate) fn check_complete(source: &Source) -> Result<()> {
     if !source.ours {

@@ -301,6 +301,8 @@ fn rebuild_original(ctx: &Context<'_>, options: &Options, source: &Source) -> Re
     let target = options.out_wav_dir.join(manifest::safe_relative_path(&source.relative_path)?);
     let mut flacs = Vec::new();
     for chunk in &source.chunks {
+        // FLACs put together are not the file that this program has archived.
+        check::same_writer(source, &ChunkTiff::open(&chunk.path)?)?;
         flacs.push(copy::flac_path(&options.out_flac_dir, &chunk.output, None)?);
     }
     wav::rebuild_original(ctx.interrupt, &flacs, &target)
@@ -308,9 +310,7 @@ fn rebuild_original(ctx: &Context<'_>, options: &Options, source: &Source) -> Re
 
 /// `<name>.part` beside the final name.
 fn temp_name(target: &Path) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(".part");
-    PathBuf::from(name)
+    durable::with_suffix(target, ".part")
 }
 
 fn finish_file(file: Option<File>, temp: &Path, target: &Path, source: &Source) -> Result<()> {

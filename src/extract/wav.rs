@@ -30,9 +30,7 @@ struct Part<'a> {
 
 /// `<name>.wav` beside the source's own file.
 pub(crate) fn access_name(target: &Path) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(".wav");
-    PathBuf::from(name)
+    durable::with_suffix(target, ".wav")
 }
 
 /// Writes the samples of a coded source (its first channel group, where there are several) as a WAV.

@@ -145,7 +145,16 @@ impl ArchiveIndex {
                 finished.into_vec().into_iter().for_each(|source| drop(manifest.files.put(source)));
                 ArchiveIndex::of(dir, manifest)
             }
-            Ok(Some(_)) => {
+            Ok(Some(manifest)) => {
+                let listed = manifest.files.iter().any(|source| !source.relative_path.is_empty());
+                if listed || says_ours(&read_document(dir, limits)?) {
+                    let text = format!(
+                        "this manifest was written by audio2tiff, but its \"format\" is not \"{FORMAT}\" any more: it is damaged. \
+                         Put it aside and everything goes on from the TIFFs, or write it again with `tiff2flac \
+                         rebuild-manifest --overwrite`"
+                    );
+                    return Err(Error::malformed(text).at_path(dir.join(MANIFEST_NAME)));
+                }
                 let manifest = read_original(&read_document(dir, limits)?, limits.objects);
                 ArchiveIndex::of_original(dir, manifest.map_err(|e| e.at_path(dir.join(MANIFEST_NAME)))?, finished)
             }
@@ -223,14 +232,20 @@ impl ArchiveIndex {
     }
 }
 
-/// Whether a document claims to be a manifest of ours.
+/// Whether a document claims to be a manifest of ours: by its format, or, where that is damaged, by keys that the original
+/// scripts never wrote.
 fn says_ours(document: &JsonText) -> bool {
-    serde_json::from_str::<Claim>(document.text()).is_ok_and(|claim| claim.format.text() == format!("\"{FORMAT}\""))
+    let Ok(claim) = serde_json::from_str::<Claim>(document.text()) else { return false };
+    claim.format.is_some_and(|format| format.text() == format!("\"{FORMAT}\""))
+        || claim.format_version.is_some()
+        || claim.created_by.is_some()
 }
 
 #[derive(serde::Deserialize)]
 struct Claim {
-    format: JsonText,
+    format: Option<JsonText>,
+    format_version: Option<JsonText>,
+    created_by: Option<JsonText>,
 }
 
 fn finding(severity: Severity, code: &'static str, item: &str, text: impl Into<String>) -> Finding {

@@ -36,7 +36,7 @@ pub enum Kind {
     },
     /// Coded audio of a kind that a decoder of this program may open.
     Coded(Box<Coded>),
-    /// Audio that nothing here decodes; the words name it ("Opus in Ogg", "WavPack").
+    /// Audio that nothing here decodes; the words name it ("Speex in Ogg", "WavPack").
     UnknownAudio(String),
     /// No audio; the words say what it looks like ("text", "an empty file", "a JPEG picture").
     NotAudio(String),
@@ -111,6 +111,8 @@ pub enum Coding {
     Alac,
     /// Vorbis.
     Vorbis,
+    /// Opus.
+    Opus,
     /// Linear PCM inside MP4 or QuickTime.
     Pcm,
     /// FLAC inside another container.
@@ -137,6 +139,7 @@ impl Coding {
             Coding::Aac => "aac",
             Coding::Alac => "alac",
             Coding::Vorbis => "vorbis",
+            Coding::Opus => "opus",
             Coding::Pcm => "pcm",
             Coding::Flac => "flac",
             Coding::ALaw => "alaw",

@@ -131,6 +131,11 @@ impl Checking<'_> {
             self.found("tiff-foreign", e);
             return Ok(());
         }
+        if let Some(tiff) = &tiff
+            && let Err(e) = check::same_writer(self.source, tiff)
+        {
+            self.found("tiff-contradicts", e);
+        }
         let sum = self.sum(&file)?;
         if let Some(tiff) = &tiff {
             self.contradictions(tiff, &sum);

@@ -151,7 +151,7 @@ fn ogg_page(flags: u8, packet: &[u8]) -> Vec<u8> {
 fn ogg_is_named_by_the_codec_inside() {
     assert_eq!(coded(kind(&ogg_page(2, b"\x01vorbis\0\0\0\0\x02"))), (Container::Ogg, Coding::Vorbis));
     assert_eq!(coded(kind(&ogg_page(2, b"\x7FFLAC\x01\0"))), (Container::Ogg, Coding::Flac));
-    assert_eq!(unknown(kind(&ogg_page(2, b"OpusHead\x01\x02"))), "Opus in Ogg");
+    assert_eq!(coded(kind(&ogg_page(2, b"OpusHead\x01\x02"))), (Container::Ogg, Coding::Opus));
     assert_eq!(unknown(kind(&ogg_page(2, b"Speex   1.2"))), "Speex in Ogg");
     assert_eq!(unknown(kind(&ogg_page(2, b"whatever"))), "an unknown codec in Ogg");
     let film = [ogg_page(2, b"\x80theora\x03"), ogg_page(2, b"\x01vorbis\0")].concat();

@@ -184,6 +184,7 @@ fn coded_files_of_ffmpeg_are_named() {
         ("-c:a libmp3lame -id3v2_version 0 -write_xing 0 -f mp3", Container::Mpeg, Coding::Mp3),
         ("-c:a libmp3lame -f wav", Container::Wav, Coding::Mp3),
         ("-c:a libvorbis -f ogg", Container::Ogg, Coding::Vorbis),
+        ("-c:a libopus -f ogg", Container::Ogg, Coding::Opus),
         ("-c:a flac -f ogg", Container::Ogg, Coding::Flac),
     ];
     for (kind, (arguments, container, coding)) in kinds(&cases.map(|case| case.0)).into_iter().zip(cases) {
@@ -198,7 +199,6 @@ fn coded_files_of_ffmpeg_are_named() {
 #[test]
 fn files_of_ffmpeg_that_are_not_decoded_here_are_named() {
     let cases = [
-        ("-c:a libopus -f ogg", "Opus in Ogg"),
         ("-c:a wavpack -f wv", "WavPack"),
         ("-c:a tta -f tta", "TTA"),
         ("-c:a ac3 -f ac3", "AC-3"),

@@ -327,7 +327,5 @@ fn total_of(opened: &frames::Opened, flacs: &[(u64, u64, u32)]) -> Option<u64> {
 
 /// `<name><suffix>` beside the source's own name.
 fn named(target: &Path, suffix: &str) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+    durable::with_suffix(target, suffix)
 }

@@ -54,7 +54,17 @@ impl CodedDecoder {
         let codec = Codec::new(&setup)?;
         let mut trial = Trial::new(Codec::new(&setup)?, facts.channels);
         let (mut decoded, mut left_out) = (0u64, (0u64, 0u64));
-        while let Some(unit) = demuxer.next(&mut log)? {
+        loop {
+            let unit = match demuxer.next(&mut log) {
+                Ok(Some(unit)) => unit,
+                Ok(None) => break,
+                // One FLAC has one format: what was decoded before another begins is kept, and the rest is told of.
+                Err(e) if decoded > 0 && matches!(e.kind(), ErrorKind::Unsupported | ErrorKind::Malformed) => {
+                    log.note(WarningCode::OtherStreams, format!("the copy for listening ends early: {e}"));
+                    break;
+                }
+                Err(e) => return Err(e),
+            };
             let frames = match unit {
                 Unit::Packet(packet) => {
                     trial.look(&packet)?;

@@ -4,7 +4,7 @@
 //! are the source's own, so a decoded sample here is never the only trace of anything. All the same nothing is lost
 //! silently: every packet that cannot be decoded is counted, reported with its position, and replaced by silence of the
 //! same length, so that times stay true; skipped bytes, holes, cut ends and lengths that contradict the container are
-//! [`CodedWarning`]s; a change of the format in mid-stream is an error with a position.
+//! [`CodedWarning`]s; a change of the format in mid-stream ends the access copy, with a warning that says where.
 //!
 //! Data flow: [`open`] (or [`open_region`], for a data chunk that a scanner has found) picks a demuxer, walks once over
 //! the packets without decoding them, which gives the exact length, and returns a [`CodedDecoder`]. That one is asked
@@ -160,7 +160,7 @@ impl fmt::Display for CodedWarning {
 ///
 /// # Errors
 /// `Malformed` where the file is not what `kind` says, `Unsupported` (with a position where there is one) for codecs and
-/// profiles that nothing here decodes and for a format that changes in mid-stream, `Io` where reading fails.
+/// profiles that nothing here decodes, `Io` where reading fails.
 pub fn open(file: Arc<dyn ReadAt>, len: u64, kind: CodedKind) -> Result<CodedDecoder> {
     let input = input::Input::new(file, 0, len)?;
     let source = match kind {

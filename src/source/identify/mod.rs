@@ -128,6 +128,9 @@ fn classify(input: &Input, tagged: bool) -> Result<Kind> {
     if let Some((container, coding)) = mpeg::look(input, tagged)? {
         return Ok(coded(container, coding));
     }
+    if mpeg::is_free_format(input)? {
+        return Ok(Kind::UnknownAudio("MPEG audio in free format".into()));
+    }
     Ok(Kind::NotAudio(describe(&head)))
 }
 

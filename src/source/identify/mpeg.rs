@@ -13,6 +13,10 @@ const MAX_ZEROS: u64 = 4 << 20;
 /// How far behind the start a stream that begins with something else is looked for, bytes.
 const SEARCH: usize = 64 * 1024;
 
+/// Bytes of one frame of free format, at least and at most.
+const MIN_FREE_FRAME: usize = 24;
+const MAX_FREE_FRAME: usize = 8192;
+
 /// kbit/s by index 1 to 14: MPEG-1 layers I, II, III, then the low sampling frequencies' layer I, and II with III.
 const BITRATES: [[u32; 14]; 5] = [
     [32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
@@ -99,6 +103,25 @@ pub(super) fn look(input: &Input, tagged: bool) -> Result<Option<(Container, Cod
 /// Positions of bytes that can begin a sync pattern.
 fn sync_bytes(window: &[u8]) -> impl Iterator<Item = usize> {
     window.windows(2).enumerate().filter(|(_, w)| w[0] == 0xFF && w[1] >= 0xE0).map(|(i, _)| i)
+}
+
+/// Whether a stream of free format begins at the start or behind zeros: headers without a bit rate, which say nothing about
+/// where the next frame begins, at equal distances (padding aside).
+pub(super) fn is_free_format(input: &Input) -> Result<bool> {
+    let window = input.up_to(zeros(input)?, 4 * MAX_FREE_FRAME)?;
+    let Some(&[b0, b1, b2, _]) = window.first_chunk::<4>() else { return Ok(false) };
+    let layer = 4 - (b1 >> 1 & 3);
+    // Sync, a version that exists, a layer, the bit rate's index 0, a sampling frequency that exists.
+    let free = b0 == 0xFF && b1 & 0xE0 == 0xE0 && b1 >> 3 & 3 != 1 && layer != 4 && b2 >> 4 == 0 && b2 >> 2 & 3 != 3;
+    if !free {
+        return Ok(false);
+    }
+    let fits = |at: usize| window.get(at..at + 3).is_some_and(|b| b[0] == b0 && b[1] == b1 && b[2] & !2 == b2 & !2);
+    let slot = if layer == 1 { 4 } else { 1 };
+    let near = |at: usize| [at - slot, at, at + slot].into_iter().find(|&at| fits(at));
+    Ok((MIN_FREE_FRAME..MAX_FREE_FRAME)
+        .filter(|&len| fits(len))
+        .any(|len| near(2 * len).and_then(|at| near(at + len)).is_some()))
 }
 
 fn container(coding: Coding) -> Container {

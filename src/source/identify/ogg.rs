@@ -51,7 +51,7 @@ fn stream(packet: &[u8]) -> Stream {
     match packet {
         [1, b'v', b'o', b'r', b'b', b'i', b's', ..] => Stream::Audio(Coding::Vorbis),
         [0x7F, b'F', b'L', b'A', b'C', ..] | [b'f', b'L', b'a', b'C', ..] => Stream::Audio(Coding::Flac),
-        _ if packet.starts_with(b"OpusHead") => Stream::Unknown("Opus"),
+        _ if packet.starts_with(b"OpusHead") => Stream::Audio(Coding::Opus),
         _ if packet.starts_with(b"Speex   ") => Stream::Unknown("Speex"),
         _ if packet.starts_with(b"CELT    ") => Stream::Unknown("CELT"),
         _ if packet.starts_with(b"PCM     ") => Stream::Unknown("PCM"),

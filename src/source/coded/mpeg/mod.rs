@@ -8,7 +8,7 @@
 mod header;
 mod tags;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 use super::input::Input;
 use super::stream::{CodecSetup, Demuxer, Log, MAX_HOLE_SECONDS, Packet, Trim, Unit};
@@ -263,7 +263,14 @@ impl Frames {
     fn find_fills(&mut self) -> Result<()> {
         let mut unheard = Log::default();
         let (mut frames, mut bytes) = (0u64, 0u64);
-        while let Some(unit) = self.next(&mut unheard)? {
+        loop {
+            let unit = match self.next(&mut unheard) {
+                Ok(Some(unit)) => unit,
+                // Another format begins here; whoever reads on is told so.
+                Err(e) if e.kind() == ErrorKind::Unsupported && frames > 0 => break,
+                Ok(None) => break,
+                Err(e) => return Err(e),
+            };
             if let Unit::Packet(packet) = unit {
                 frames += 1;
                 bytes += packet.data.len() as u64;

@@ -296,6 +296,8 @@ impl OggStream {
             if let Some(before) = &self.setup
                 && !before.continues_as(&setup)
             {
+                // What came before was complete.
+                self.ended = true;
                 return Err(Error::unsupported(
                     "the next chained stream has another codec, rate or number of channels",
                 )
