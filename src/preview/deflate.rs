@@ -35,8 +35,8 @@ enum Token {
 /// Compresses `rgb`, rows of `row_len` bytes (a multiple of 3). With `filter_bytes`, a zero goes before each row, as PNG
 /// wants it.
 pub(crate) fn zlib(rgb: &[u8], row_len: usize, filter_bytes: bool) -> Vec<u8> {
-    let mut out = Bits { bytes: vec![0x78, 0x9c], pending: 0, count: 0 };
-    out.bytes.reserve(rgb.len() / 4);
+    let mut out = Bits::new(rgb.len() / 4);
+    out.put(0x9c78, 16);
     let mut checksum = simd_adler32::Adler32::new();
     let mut finder = Finder::new(row_len / PIXEL, usize::from(filter_bytes));
     let mut tokens = Vec::with_capacity(BLOCK + row_len);
@@ -217,13 +217,21 @@ fn write_block(out: &mut Bits, tokens: &[Token], last: bool) {
     }
     let (literals, distances) = (Code::new(&literals, 15), Code::new(&distances, 15));
     write_codes(out, &literals, &distances, last);
+    // Matches are of whole pixels: few lengths, whose words and extra bits are put together once.
+    let lengths: [(u64, u32); LONGEST + 1] = std::array::from_fn(|pixels| {
+        if pixels == 0 { (0, 0) } else { literals.word_with(length_symbol((PIXEL * pixels) as u16)) }
+    });
     for token in tokens {
         match *token {
             Token::Byte(byte) => literals.put(out, usize::from(byte)),
-            Token::Pixel(pixel) => pixel.iter().for_each(|byte| literals.put(out, usize::from(*byte))),
+            Token::Pixel([r, g, b]) => {
+                let [r, g, b] = [r, g, b].map(|byte| literals.word(byte.into()));
+                out.put(r.0 | g.0 << r.1 | b.0 << (r.1 + g.1), r.1 + g.1 + b.1);
+            }
             Token::Match { length, distance } => {
-                literals.put_with(out, length_symbol(length));
-                distances.put_with(out, distance_symbol(distance));
+                let length = lengths[usize::from(length) / PIXEL];
+                let distance = distances.word_with(distance_symbol(distance));
+                out.put(length.0 | distance.0 << length.1, length.1 + distance.1);
             }
         }
     }
@@ -241,10 +249,10 @@ fn write_codes(out: &mut Bits, literals: &Code, distances: &Code, last: bool) {
     let code = Code::new(&frequencies, 7);
     const ORDER: [usize; CODE_LENGTHS] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
     let order_count = ORDER.iter().rposition(|symbol| code.lengths[*symbol] > 0).map_or(4, |at| (at + 1).max(4));
-    out.put(u32::from(last) | 2 << 1, 3);
-    out.put((literal_count - 257) as u32, 5);
-    out.put((distance_count - 1) as u32, 5);
-    out.put((order_count - 4) as u32, 4);
+    out.put(u64::from(last) | 2 << 1, 3);
+    out.put((literal_count - 257) as u64, 5);
+    out.put((distance_count - 1) as u64, 5);
+    out.put((order_count - 4) as u64, 4);
     ORDER[..order_count].iter().for_each(|symbol| out.put(code.lengths[*symbol].into(), 3));
     lengths.iter().for_each(|length| code.put(out, usize::from(*length)));
 }
@@ -290,13 +298,19 @@ impl Code {
     }
 
     fn put(&self, out: &mut Bits, symbol: usize) {
-        out.put(self.bits[symbol].into(), self.lengths[symbol].into());
+        let (bits, count) = self.word(symbol);
+        out.put(bits, count);
     }
 
-    /// A symbol, and behind it its extra bits: their number and value.
-    fn put_with(&self, out: &mut Bits, (symbol, extra, value): (usize, u32, u32)) {
-        let length = u32::from(self.lengths[symbol]);
-        out.put(u32::from(self.bits[symbol]) | value << length, length + extra);
+    /// A symbol's word and its length.
+    fn word(&self, symbol: usize) -> (u64, u32) {
+        (self.bits[symbol].into(), self.lengths[symbol].into())
+    }
+
+    /// The same, and behind it the symbol's extra bits: their number and value.
+    fn word_with(&self, (symbol, extra, value): (usize, u32, u32)) -> (u64, u32) {
+        let (bits, count) = self.word(symbol);
+        (bits | u64::from(value) << count, count + extra)
     }
 }
 
@@ -333,25 +347,37 @@ fn huffman_lengths(frequencies: &[u32]) -> Vec<u8> {
 
 /// Bits into bytes, the lowest first.
 struct Bits {
+    /// Whole bytes up to `len`, and room behind them.
     bytes: Vec<u8>,
+    len: usize,
+    /// Fewer than 8 bits.
     pending: u64,
     count: u32,
 }
 
 impl Bits {
-    fn put(&mut self, value: u32, count: u32) {
-        self.pending |= u64::from(value) << self.count;
+    fn new(room: usize) -> Bits {
+        Bits { bytes: vec![0; room.max(64)], len: 0, pending: 0, count: 0 }
+    }
+
+    /// At most 56 bits at a time, which three words, or a match with its extra bits, stay below.
+    fn put(&mut self, value: u64, count: u32) {
+        self.pending |= value << self.count;
         self.count += count;
-        if self.count >= 32 {
-            self.bytes.extend((self.pending as u32).to_le_bytes());
-            self.pending >>= 32;
-            self.count -= 32;
+        if self.len + 8 > self.bytes.len() {
+            self.bytes.resize(2 * self.bytes.len(), 0);
         }
+        self.bytes[self.len..self.len + 8].copy_from_slice(&self.pending.to_le_bytes());
+        let whole = self.count & !7;
+        self.len += whole as usize / 8;
+        // In two steps, as 64 bits cannot be shifted out in one.
+        self.pending = self.pending >> (whole / 2) >> (whole / 2);
+        self.count -= whole;
     }
 
     fn finish(mut self) -> Vec<u8> {
-        let left = self.count.div_ceil(8) as usize;
-        self.bytes.extend(&self.pending.to_le_bytes()[..left]);
+        // The last bits stand behind the whole bytes already.
+        self.bytes.truncate(self.len + usize::from(self.count > 0));
         self.bytes
     }
 }
