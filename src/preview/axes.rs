@@ -143,7 +143,7 @@ pub(crate) fn frequency_ticks(scale: Scale, fmin: f64, fmax: f64, apart: f64) ->
         }
         Scale::Mel => {
             // The roundest first; finer ones only where there is plenty of room.
-            let decades = [100.0, 1000.0, 10_000.0];
+            let decades = [10.0, 100.0, 1000.0, 10_000.0];
             let rounds: [(&[f64], f64); 4] =
                 [(&[10.0], 1.0), (&[2.0, 5.0], 1.0), (&[3.0, 4.0, 7.0], 1.4), (&[1.5, 2.5, 6.0, 8.0], 1.6)];
             add(&mut taken, 1000.0, apart);
@@ -223,6 +223,14 @@ mod tests {
             assert!(labels(&ticks).contains(&label), "{label} in {ticks:?}");
         }
         assert!(labels(&frequency_ticks(Scale::Linear, 0.0, 192_000.0, 0.03)).contains(&"100"));
+    }
+
+    #[test]
+    fn low_sample_rates_have_ticks_all_the_way_down() {
+        let ticks = frequency_ticks(Scale::Mel, 0.0, 500.0, 0.03);
+        for label in ["0", "0.02", "0.05", "0.1", "0.2", "0.5"] {
+            assert!(labels(&ticks).contains(&label), "{label} in {ticks:?}");
+        }
     }
 
     #[test]

@@ -258,6 +258,7 @@ fn draw_title(
     if !labels.format.is_empty() {
         facts.push(labels.format.clone());
     }
+    facts.extend(remark(spectrum));
     if let Some(start) = labels.chunk_start() {
         facts.push(format!("{} {}, {}", start.date_text(), start.time_text(), start.offset_text()));
     }
@@ -277,6 +278,21 @@ fn draw_title(
             let letters = scale_left.saturating_sub(x) / (font::ADVANCE * zoom);
             x = p.text(x, y, zoom, &shortened(text, letters), color) + space;
         }
+    }
+}
+
+/// What the title says about a picture that would leave its reader guessing: one without anything to see, and one in false
+/// colours, which of a short recording has one column as wide as the picture.
+fn remark(spectrum: &Spectrum) -> Option<String> {
+    if spectrum.samples == 0 {
+        Some("no samples".into())
+    } else if spectrum.levels.iter().all(|level| level.peak == 0.0) {
+        Some("digital silence".into())
+    } else if matches!(spectrum.values, Values::Indices(_)) {
+        let seconds = spectrum.seconds() / spectrum.columns().max(1) as f64;
+        Some(format!("{} per column", elapsed_text(seconds, 0)))
+    } else {
+        None
     }
 }
 
