@@ -4,8 +4,6 @@
 //! here the bytes on disk are shown to be those bytes. On the way the SHA-256 of the whole TIFF and of each FLAC in it
 //! are taken. Nothing that fails this is ever renamed to a final name.
 
-use std::fs::File;
-
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::archive::write::{Expect, Sealed};
@@ -14,7 +12,7 @@ use crate::hash::{self, Sha256};
 use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
 use crate::parity::{Geometry, ShardHash, ShardHasher};
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 
 /// Checksums of a proved TIFF.
 pub(crate) struct Proof {
@@ -37,7 +35,7 @@ pub(crate) fn prove(
     interrupt: &Interrupt,
 ) -> Result<Proof> {
     let path = sealed.path();
-    let file = File::open(path).map_err(Error::while_("reading back", path))?;
+    let file = positioned::open(path).map_err(Error::while_("reading back", path))?;
     let real = ReadAt::len(&file).map_err(Error::while_("reading back", path))?;
     if real != sealed.len {
         return Err(differs(sealed, real.min(sealed.len)));
