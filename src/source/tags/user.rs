@@ -245,11 +245,8 @@ fn open_quote(text: &str, separator: char) -> Option<usize> {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match (c, opened) {
-            ('"', Some(_)) => {
-                if chars.next_if_eq(&'"').is_none() {
-                    opened = None;
-                }
-            }
+            // Two of them are one that belongs to the value.
+            ('"', Some(_)) if chars.next_if_eq(&'"').is_none() => opened = None,
             ('"', None) if at_start => opened = Some(line),
             _ => {}
         }
