@@ -4,8 +4,9 @@
 //! kills the process with SIGBUS, and mapped pages count as resident memory. All readers of this library take
 //! `&dyn ReadAt` (or `impl ReadAt`), so that tests and fuzz targets can hand in a byte slice.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::path::Path;
 
 /// A byte source of known length that can be read at any position from several threads.
 pub trait ReadAt: Send + Sync {
@@ -42,6 +43,19 @@ pub trait ReadAt: Send + Sync {
         }
         Ok(done)
     }
+}
+
+/// Opens a file of an archive for reading. A pipe, socket or device under its name is an error: opening a pipe would wait
+/// for its other end for ever.
+///
+/// # Errors
+/// As the operating system says.
+pub fn open(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        let text = "this is no file but a folder, pipe, socket or device";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    File::open(path)
 }
 
 impl ReadAt for File {

@@ -178,3 +178,16 @@ fn killed_at_any_moment_the_archive_is_whole_and_the_bag_is_completed() {
     }
     assert_valid(&s.path("archive-0"));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_no_text_is_told_once() {
+    use std::os::unix::ffi::OsStrExt;
+    let s = Scratch::new();
+    let name = std::ffi::OsStr::from_bytes(b"latin\xe9.wav");
+    fs::create_dir_all(s.path("in")).unwrap();
+    fs::write(s.path("in").join(name), wav(1, 8000, 16, &sound(9000, 1, 16, 1))).unwrap();
+    archive(&s.path("in"), &s.path("archive"), &[]).exits(0);
+    bag(&s.path("archive"), &[]).exits(3).says("no Unicode text").says("errors/mismatches: 1");
+    verify(&s.path("archive"), &[]).exits(0);
+}

@@ -74,3 +74,14 @@ fn man_pages_and_completions_are_written_where_they_are_looked_for() {
     Run::of(audio2tiff().args(both).output().unwrap()).exits(2);
     Run::of(audio2tiff().output().unwrap()).exits(2).says("--input");
 }
+
+#[test]
+fn every_sub_command_has_one_page_and_nothing_else_has() {
+    let s = Scratch::new();
+    Run::of(tiff2flac().arg("--install-docs").arg(s.path("prefix")).output().unwrap()).exits(0);
+    let names = common::tree(&s.path("prefix/share/man/man1")).into_keys().collect::<BTreeSet<_>>();
+    let (_, commands) = listed(tiff2flac(), "");
+    let mut expected: BTreeSet<String> = commands.iter().map(|name| format!("tiff2flac-{name}.1")).collect();
+    expected.insert("tiff2flac.1".to_owned());
+    assert_eq!(names, expected);
+}

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::{Numbers, Run, Scratch, archive, audio2tiff, flip, reconstruct, sound, tiff2flac, tree, verify, wav};
+use common::{
+    Numbers, Run, Scratch, archive, audio2tiff, flip, reconstruct, sound, tiff2flac, tree, verify, wav, witness,
+};
 
 type Tree = BTreeMap<String, Vec<u8>>;
 
@@ -289,4 +291,41 @@ fn a_split_that_was_stopped_between_manifest_and_sums_is_completed() {
     verify(&s.path("a"), &[]).exits(3);
     run(&["split", &from, "--into", &into, "--select", "*"]).says("--select");
     verify(&s.path("a"), &[]).exits(0);
+}
+
+#[test]
+fn who_is_at_work_is_told_to_every_program_that_would_write() {
+    let s = two();
+    let dir = s.path("a");
+    let key = s.path("key");
+    let made = witness("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &text(&key)]);
+    let lock = audio_tiff::manifest::ArchiveLock::acquire(&dir).unwrap();
+    let into = text(&s.path("into"));
+    let mut all = vec![
+        vec!["split", "--into", &into, "--select", "*"],
+        vec!["merge", "--into", &into],
+        vec!["bag"],
+        vec!["repair"],
+        vec!["protect", "--parity", "5"],
+        vec!["rebuild-manifest", "--overwrite"],
+    ];
+    let key = text(&key);
+    if made.is_some_and(|run| run.code == Some(0)) {
+        all.push(vec!["sign", "--key", &key]);
+    }
+    let before = tree(&dir);
+    for mut args in all {
+        let here = text(&dir);
+        match args[0] {
+            // An archive that is read from stays as it is; the one that takes in counts.
+            "merge" => args = vec!["merge", &into, "--into", &here],
+            _ => args.push(&here),
+        }
+        if args[0] == "merge" {
+            archive(&s.path("in-b"), &s.path("into"), &[]).exits(0);
+        }
+        run(&args).exits(1).says("the archive is in use");
+    }
+    assert!(before == tree(&dir));
+    lock.release(false).unwrap();
 }

@@ -1,9 +1,12 @@
 //! Metadata of every kind, in files that the tests build themselves, and in recordings of the corpus.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use audio_tiff::source::tags::{ChunkRef, MAX_FIELDS, MAX_TOTAL, Origin, TagContainer, Tags, read_tags};
+use common::Scratch;
 
 const WAVE: TagContainer = TagContainer::Wave { big_endian: false };
 
@@ -516,4 +519,16 @@ fn recordings_of_the_corpus() {
     }
     let file = std::fs::read(corpus.join("librosa/198-209-0000.ogg")).unwrap();
     assert!(!read_tags(&file, TagContainer::Ogg, &[]).unwrap().is_empty());
+}
+
+#[test]
+fn names_in_a_metadata_file_that_fit_no_recording_are_told() {
+    let s = Scratch::new();
+    s.put("in/day1/a.wav", &common::wav(1, 8000, 16, &common::sound(9000, 1, 16, 1)));
+    let rows: String = (0..30).map(|n| format!("missing{n}.wav,x\n")).collect();
+    let table = s.put("table.csv", format!("file,title\na.wav,A\nday1/b.wav,B\n{rows}").as_bytes());
+    let run = common::archive(&s.path("in"), &s.path("archive"), &["--metadata", table.to_str().unwrap()]).exits(0);
+    let told = run.stderr.lines().filter(|line| line.contains("not among the recordings")).count();
+    assert_eq!(told, 20, "{}", run.stderr);
+    run.says("day1/b.wav").says("and 11 more");
 }

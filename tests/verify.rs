@@ -10,7 +10,7 @@ use std::process::Stdio;
 use audio_tiff::flac::StreamDecoder;
 use audio_tiff::manifest::Severity;
 use audio_tiff::verify::KINDS;
-use common::{Run, Scratch, archive, flip, sound, tiff2flac, tiffs, tree, verify, wav};
+use common::{Run, Scratch, archive, flip, float_wav, run_within, sound, tiff2flac, tiffs, tree, verify, wav, witness};
 use serde_json::{Value, json};
 
 /// Three sources of several chunks of a second each, at 8 kHz.
@@ -513,4 +513,106 @@ fn damage_that_can_be_mended_has_an_exit_status_of_its_own() {
     flip(&tiff, 100_000);
     fs::remove_file(dir.join("b_chunk_000000.tiff")).unwrap();
     verify(&dir, &[]).exits(3).says("[tiff-missing]");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_is_told_apart_from_names_that_are_unsafe() {
+    let s = archived();
+    let dir = s.path("archive");
+    let at = |name: &str| dir.join(name);
+    for name in ["a_chunk_000000.tiff", "a_chunk_000001.tiff", "a_chunk_000002.tiff"] {
+        fs::remove_file(at(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("nowhere", at("a_chunk_000000.tiff")).unwrap();
+    std::os::unix::fs::symlink("a_chunk_000001.tiff", at("a_chunk_000001.tiff")).unwrap();
+    fs::create_dir(at("a_chunk_000002.tiff")).unwrap();
+    // A folder's place is taken by a file: every TIFF below it is out of reach.
+    fs::rename(at("day1"), s.path("day1")).unwrap();
+    fs::write(at("day1"), "").unwrap();
+    let mut expected = set(&[
+        ("tiff-missing", "a_chunk_000000.tiff"),
+        ("tiff-unreadable", "a_chunk_000001.tiff"),
+        ("tiff-unreadable", "a_chunk_000002.tiff"),
+        ("extra-file", "day1"),
+    ]);
+    let found = findings(&dir, &[]);
+    expected.extend((0..4).map(|n| ("tiff-unreadable".to_owned(), format!("day1/c_chunk_00000{n}.tiff"))));
+    assert_eq!(found, expected);
+}
+
+/// Opening a pipe waits for its other end.
+#[cfg(unix)]
+#[test]
+fn pipes_in_an_archive_keep_nobody_waiting() {
+    let s = archived();
+    let dir = s.path("archive");
+    let Some(made) = witness("mkfifo", &[s.path("pipe").to_str().unwrap()]) else { return };
+    made.exits(0);
+    let run = |args: &[&str]| {
+        run_within(20, tiff2flac().args(args).arg(&dir).arg("--out-dir").arg(s.path("out")).current_dir(s.path("in")))
+    };
+    let plain = |name: &str| run_within(20, tiff2flac().arg(name).arg(&dir));
+    let swap = |name: &str| {
+        let (here, aside) = (dir.join(name), s.path("aside"));
+        let there = here.exists();
+        if there {
+            fs::rename(&here, &aside).unwrap();
+        }
+        fs::rename(s.path("pipe"), &here).unwrap();
+        (here, there.then_some(aside))
+    };
+    let back = |(here, aside): (PathBuf, Option<PathBuf>)| {
+        fs::rename(&here, s.path("pipe")).unwrap();
+        if let Some(aside) = aside {
+            fs::rename(aside, here).unwrap();
+        }
+    };
+    let pipe = swap("a_chunk_000000.tiff");
+    plain("verify").exits(3).says("[tiff-unreadable]").says("pipe");
+    plain("repair").exits(3);
+    run(&["salvage"]).exits(3);
+    run_within(20, tiff2flac().arg("info").arg(&pipe.0)).exits(3);
+    back(pipe);
+    let pipe = swap("a_chunk_000000.tiff.parity");
+    plain("verify").exits(3).says("[parity-damaged]");
+    back(pipe);
+    let pipe = swap("manifest.json.sig");
+    plain("verify").exits(3).says("[signature-bad]");
+    back(pipe);
+    for name in ["manifest.json", "SHA256SUMS"] {
+        let pipe = swap(name);
+        assert!(plain("verify").code.is_some_and(|code| code == 1 || code == 3), "{name}");
+        back(pipe);
+    }
+}
+
+/// Pages that are stored as they are have no checksum of their own, so of what they hold nothing can be promised.
+#[test]
+fn damage_beside_a_flac_is_not_called_whole_audio() {
+    let s = Scratch::new();
+    s.put("in/float.wav", &float_wav(40_000, 1, 5));
+    s.put("in/plain.wav", &wav(2, 8000, 16, &sound(20_000, 2, 16, 1)));
+    archive(&s.path("in"), &s.path("archive"), &[]).exits(0);
+    let dir = s.path("archive");
+    let page = |name: &str, role: &str| -> u64 {
+        let path = dir.join(name);
+        let run = Run::of(tiff2flac().arg("info").arg(path).arg("--json").output().unwrap());
+        let pages = reports(&run)[0]["pages"].as_array().unwrap().clone();
+        let page = pages.iter().find(|page| page["role"] == role).unwrap();
+        page["offset"].as_u64().unwrap() + page["stored_bytes"].as_u64().unwrap() / 2
+    };
+    let (remainder, picture) =
+        (page("float_chunk_000000.tiff", "remainder"), page("plain_chunk_000000.tiff", "preview"));
+    flip(&dir.join("float_chunk_000000.tiff"), remainder);
+    flip(&dir.join("plain_chunk_000000.tiff"), picture);
+    let run = verify(&dir, &["--json"]).exits(3);
+    let told = |name: &str| -> String {
+        let all = reports(&run);
+        let it = all.iter().find(|v| v["code"] == "tiff-changed" && v["item"] == name);
+        it.unwrap()["message"].as_str().unwrap().to_owned()
+    };
+    let float = told("float_chunk_000000.tiff");
+    assert!(float.contains("beyond 24 bits may not be") && !float.contains("audio in it is whole"), "{float}");
+    assert!(told("plain_chunk_000000.tiff").contains("the audio in it is whole"));
 }

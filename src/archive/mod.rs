@@ -233,6 +233,7 @@ fn run_in(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> 
         return Err(Error::new(ErrorKind::Usage, "--chunk-seconds must be at least 1"));
     }
     let plan = plan::plan(&options.input, &options.output, options.prefix.as_deref())?;
+    tell_unmatched(options, &plan, observer);
     if options.dry_run {
         return dry_run(options, &plan, interrupt, observer);
     }
@@ -250,6 +251,21 @@ fn run_in(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> 
     ledger.close(&root, journal, committed, options.keep_temp)?;
     interrupt.check()?;
     Ok(tally.summary())
+}
+
+/// Sources that the metadata file names and the input does not have: somebody may have misspelt them.
+fn tell_unmatched(options: &Options, plan: &Plan, observer: &dyn Observer) {
+    /// Named one by one; a table of a whole collection is no reason for thousands of lines.
+    const MOST: usize = 20;
+    let Some(file) = &options.metadata else { return };
+    let unmatched = file.unmatched(plan.candidates.iter().map(|candidate| Path::new(&candidate.relative)));
+    for item in unmatched.iter().take(MOST) {
+        observer.on(&Event::Note { item, message: "named in the metadata file, but not among the recordings" });
+    }
+    if unmatched.len() > MOST {
+        let message = format!("and {} more that the metadata file names", unmatched.len() - MOST);
+        observer.on(&Event::Note { item: "metadata", message: &message });
+    }
 }
 
 /// Empties `temp/` of what an earlier run left; what counted of it has been recovered before.

@@ -14,7 +14,7 @@ use crate::hash::{self, Sha256};
 use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
 use crate::parity::{Geometry, ShardHash, ShardHasher};
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 
 /// Checksums of a proved TIFF.
 pub(crate) struct Proof {
@@ -40,7 +40,7 @@ pub(crate) fn prove(
     interrupt: &Interrupt,
 ) -> Result<Proof> {
     let path = sealed.path();
-    let file = File::open(path).map_err(Error::while_("reading back", path))?;
+    let file = positioned::open(path).map_err(Error::while_("reading back", path))?;
     let real = ReadAt::len(&file).map_err(Error::while_("reading back", path))?;
     if real != sealed.len {
         return Err(differs(sealed, real.min(sealed.len)));

@@ -3,7 +3,7 @@
 //! Nothing is decided by mere existence: a resumed source is left alone only if the source file and all of its TIFFs
 //! have the checksums in the manifest.
 
-use std::fs::{self, File};
+use std::fs;
 
 use crate::archive::plan::Candidate;
 use crate::archive::{Context, Existing};
@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hash;
 use crate::manifest::{self, Sha256Sum, SourceRecord};
 use crate::parity::{self, Redundancy, Subject};
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 
 pub(crate) enum Decision {
     /// Archive it (again).
@@ -41,7 +41,7 @@ pub(crate) fn decide(
 }
 
 fn resume(ctx: &Context<'_>, candidate: &Candidate, record: &SourceRecord, number: usize) -> Result<Decision> {
-    let file = File::open(&candidate.path).map_err(Error::while_("opening", &candidate.path))?;
+    let file = positioned::open(&candidate.path).map_err(Error::while_("opening", &candidate.path))?;
     let len = ReadAt::len(&file).map_err(Error::while_("looking at", &candidate.path))?;
     let same_size = record.size_bytes.is_none_or(|recorded| recorded == len);
     let same = same_size && {
@@ -110,7 +110,7 @@ fn is_complete(record: &SourceRecord) -> bool {
 fn chunk_is_whole(ctx: &Context<'_>, tiff_path: &str, sha256: Option<Sha256Sum>) -> Result<bool> {
     let Some(expected) = sha256 else { return Ok(false) };
     let Ok(relative) = crate::manifest::safe_relative_path(tiff_path) else { return Ok(false) };
-    let Ok(file) = File::open(ctx.root.join(relative)) else { return Ok(false) };
+    let Ok(file) = positioned::open(&ctx.root.join(relative)) else { return Ok(false) };
     let Ok(len) = ReadAt::len(&file) else { return Ok(false) };
     match hash::sha256_range(&file, 0, len, &ctx.interrupt, |_| ()) {
         Ok(sha) => Ok(sha == expected),

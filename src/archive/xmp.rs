@@ -1,6 +1,6 @@
 //! What photo tools index, as an XMP packet (ISO 16684-1) for tag 700 of page 0: who, when, where, what, whose.
 //!
-//! From the common keys of a recording: `dc:title`, `dc:creator`, `dc:contributor`, `dc:rights`, `dc:description`, `dc:subject`,
+//! From the common keys of a recording: `dc:title`, `dc:creator`, `dc:contributor`, `dc:rights`, `dc:description`, `dc:subject`, `dc:date`,
 //! `xmp:CreateDate` and `photoshop:DateCreated` (when the chunk begins), `Iptc4xmpCore:Location`, and the `exif:GPS…` of the
 //! coordinates. Nothing in it depends on when or where it was written.
 
@@ -54,6 +54,9 @@ pub(crate) fn packet(common: &[(String, String)], start: Option<WallClock>) -> O
             words.split([';', ',']).map(|w| w.trim().to_owned()).filter(|w| !w.is_empty()).collect();
         put("dc:subject", list("Bag", "", &words));
     }
+    if let Some(date) = value(&["date"]).filter(|date| is_date(date)) {
+        put("dc:date", list("Seq", "", &[date]));
+    }
     if let Some(start) = start {
         put("xmp:CreateDate", start.to_string());
         put("photoshop:DateCreated", start.to_string());
@@ -101,6 +104,14 @@ fn degrees(value: f64, signs: [char; 2]) -> String {
     format!("{whole},{minutes:.6}{}", if value < 0.0 { signs[1] } else { signs[0] })
 }
 
+/// Whether a text begins as the dates of XMP do: `2019`, `2019-05`, `2019-05-22`, `2019-05-22T04:00:00+02:00`.
+fn is_date(text: &str) -> bool {
+    let year = text.len() >= 4 && text.bytes().take(4).all(|b| b.is_ascii_digit());
+    let rest = text.get(4..).unwrap_or("");
+    let signs = |c: char| c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | '+' | 'T' | 'Z');
+    year && (rest.is_empty() || rest.starts_with('-')) && rest.chars().all(signs)
+}
+
 /// Without characters that XML has no place for.
 fn clean(value: &str) -> String {
     let fits =
@@ -123,6 +134,18 @@ mod tests {
         assert_eq!(degrees(-122.5, ['E', 'W']), "122,30.000000W");
         assert_eq!(degrees(9.999_999_999_9, ['N', 'S']), "10,0.000000N");
         assert_eq!(degrees(0.0, ['N', 'S']), "0,0.000000N");
+    }
+
+    #[test]
+    fn a_date_is_told_as_it_was_given() {
+        for date in ["2019", "2019-05-22", "2019-05-22T04:00:00+02:00", "2001-02-03T04:05:06"] {
+            let packet = text(&[("date", date)]).unwrap();
+            assert!(
+                packet.contains(&format!("<dc:date><rdf:Seq><rdf:li>{date}</rdf:li></rdf:Seq></dc:date>")),
+                "{packet}"
+            );
+        }
+        assert!(["yesterday", "22.5.2019", "20190522", "2019/05"].iter().all(|date| text(&[("date", date)]).is_none()));
     }
 
     #[test]

@@ -14,7 +14,7 @@
 mod tags;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -29,7 +29,7 @@ use crate::format;
 use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, ArchiveLock, Manifest, PAYLOAD_DIR, ReadLimits, Sha256Sum, TEMP_DIR};
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 use crate::timestamp;
 pub use tags::parse_info;
 pub(crate) use tags::{PAYLOAD as PAYLOAD_MANIFEST, read_manifest};
@@ -134,18 +134,20 @@ fn payload(options: &Options, root: &Path, interrupt: &Interrupt, observer: &dyn
         errors += 1;
     };
     let mut named = Vec::with_capacity(files.len());
+    let mut unnamed = std::collections::HashSet::new();
     for relative in files {
         match relative.to_str() {
             Some(text) => named.push((text.replace(std::path::MAIN_SEPARATOR, "/"), relative)),
             None => {
-                let text = "its name is no Unicode text, which a bag's manifest must be; rename it";
+                let text = "its name is no Unicode text, which a bag's manifest must be; archive it under another name";
+                unnamed.extend(manifest::path_to_text(&relative));
                 failed(&relative.to_string_lossy(), Error::unsupported(text).at_path(root.join(&relative)));
             }
         }
     }
     let there: std::collections::HashSet<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
     if archived.is_ours() {
-        for tiff in known.keys().filter(|tiff| !there.contains(**tiff)) {
+        for tiff in known.keys().filter(|tiff| !there.contains(**tiff) && !unnamed.contains(**tiff)) {
             failed(tiff, Error::new(ErrorKind::Missing, "the TIFF is not there").at_path(root.join(tiff)));
         }
     }
@@ -189,7 +191,7 @@ fn item(
     let sum = match expected.filter(|_| !verify) {
         Some(sum) => sum,
         None => {
-            let file = File::open(&path).map_err(Error::while_("opening", &path))?;
+            let file = positioned::open(&path).map_err(Error::while_("opening", &path))?;
             let len = ReadAt::len(&file).map_err(Error::while_("looking at", &path))?;
             hash::sha256_range(&file, 0, len, interrupt, |_| ()).map_err(|e| e.at_path(&path))?
         }

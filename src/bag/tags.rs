@@ -1,12 +1,12 @@
 //! The tag files of a bag (RFC 8493): `bagit.txt`, `bag-info.txt`, `manifest-sha256.txt`, `tagmanifest-sha256.txt`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Sha256Sum;
+use crate::positioned;
 
 /// The declaration; what makes a folder a bag.
 pub(crate) const DECLARATION: &str = "bagit.txt";
@@ -56,7 +56,7 @@ pub(crate) fn manifest_text(sums: &BTreeMap<String, Sha256Sum>) -> String {
 
 /// Reads a manifest; `None` where there is none. Lines that are none are left out.
 pub(crate) fn read_manifest(path: &Path) -> Result<Option<BTreeMap<String, Sha256Sum>>> {
-    let file = match File::open(path) {
+    let file = match positioned::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::while_("opening", path)(e)),

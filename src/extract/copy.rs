@@ -15,7 +15,7 @@ use crate::extract::{check, remove_part, temp_name};
 use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
-use crate::positioned::{RangeReader, ReadAt};
+use crate::positioned::{self, RangeReader, ReadAt};
 
 /// Extracts every FLAC of a chunk below `dir`; gives each one's name and what was done.
 pub(crate) fn extract(chunk: &Chunk, dir: &Path, resume: bool, interrupt: &Interrupt) -> Result<Vec<(String, Status)>> {
@@ -57,7 +57,7 @@ pub(crate) fn flac_path(dir: &Path, tiff_path: &str, further: Option<&FlacPage>)
 
 fn is_whole(target: &Path, expected: Option<Sha256Sum>, interrupt: &Interrupt) -> Result<bool> {
     let Some(expected) = expected else { return Ok(false) };
-    let Ok(file) = File::open(target) else { return Ok(false) };
+    let Ok(file) = positioned::open(target) else { return Ok(false) };
     let len = ReadAt::len(&file).map_err(Error::while_("looking at", target))?;
     Ok(hash::sha256_range(&file, 0, len, interrupt, |_| ()).map_err(|e| e.at_path(target))? == expected)
 }

@@ -222,6 +222,11 @@ fn listed(dir: &Path, index: &ArchiveIndex) -> Result<Found> {
             };
             match index.tiff_path(chunk) {
                 Ok(path) => source.chunks.push(self::chunk(&chunk.record, tiff, in_temp(dir, tiff, path, &unfinished))),
+                // Nothing is wrong with the name: whoever opens it says what keeps it from being read.
+                Err(e) if matches!(e.kind(), ErrorKind::Io | ErrorKind::Missing) => {
+                    let path = dir.join(manifest::safe_relative_path(tiff)?);
+                    source.chunks.push(self::chunk(&chunk.record, tiff, path));
+                }
                 Err(e) => {
                     source.incomplete = true;
                     found.problems.push(Problem::new("unsafe-path", tiff, e));

@@ -5,7 +5,7 @@
 //! the archive's lock.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,7 +21,7 @@ use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, ArchiveLock, MANIFEST_NAME, Sha256Sum, TEMP_DIR};
 use crate::parity::{self, Assessment, Extent, Redundancy, Subject};
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 
 /// What the names of work in progress begin with.
 const TEMP_PREFIX: &str = "mend-";
@@ -148,7 +148,7 @@ fn protect_chunk(
 }
 
 fn sum_of(path: &Path, interrupt: &Interrupt) -> Result<(Sha256Sum, u64)> {
-    let file = File::open(path).map_err(|e| match e.kind() {
+    let file = positioned::open(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Error::new(ErrorKind::Missing, "the TIFF is not there").at_path(path),
         _ => Error::io("opening", e).at_path(path),
     })?;

@@ -40,7 +40,7 @@ use crate::events::{Event, Observer, Status, Summary};
 use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest;
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 pub use find::{Chunk, Found, Note, Problem, Source, find};
 pub use mend::{protect, repair};
 use rebuild::{Output, Rebuilder};
@@ -327,7 +327,7 @@ fn finish_file(file: Option<File>, temp: &Path, target: &Path, source: &Source) 
 
 fn is_whole(ctx: &Context<'_>, source: &Source, target: &Path) -> Result<bool> {
     let Some(expected) = source.sha256 else { return Ok(false) };
-    let Ok(file) = File::open(target) else { return Ok(false) };
+    let Ok(file) = positioned::open(target) else { return Ok(false) };
     let len = ReadAt::len(&file).map_err(Error::while_("looking at", target))?;
     if source.size_bytes.is_some_and(|size| size != len) {
         return Ok(false);

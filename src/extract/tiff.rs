@@ -8,7 +8,7 @@ use crate::container::{self, Limits, Page};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flac::{FrameDecoder, Metadata, SeekPoint, StreamDecoder, StreamInfo};
 use crate::format::{ChunkMetadata, Role};
-use crate::positioned::{ReadAt, Window};
+use crate::positioned::{self, ReadAt, Window};
 use crate::source::remainder::RemainderIndex;
 
 /// A FLAC inside a TIFF.
@@ -67,7 +67,7 @@ impl ChunkTiff {
     /// # Errors
     /// `Missing` where there is no such file, `Malformed` with a position where it is no sound TIFF.
     pub fn open(path: &Path) -> Result<ChunkTiff> {
-        let file = File::open(path).map_err(|e| match e.kind() {
+        let file = positioned::open(path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => Error::new(ErrorKind::Missing, "the TIFF is not there").at_path(path),
             _ => Error::io("opening", e).at_path(path),
         })?;

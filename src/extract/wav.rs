@@ -16,7 +16,7 @@ use crate::extract::temp_name;
 use crate::extract::tiff::ChunkTiff;
 use crate::flac::{Metadata, StreamDecoder, StreamInfo};
 use crate::interrupt::Interrupt;
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 use crate::source::SampleFormat;
 use crate::source::samples;
 
@@ -53,7 +53,7 @@ pub(crate) fn write_access_copy(interrupt: &Interrupt, source: &Source, target: 
 pub(crate) fn rebuild_original(interrupt: &Interrupt, flacs: &[PathBuf], target: &Path) -> Result<Status> {
     let files = flacs
         .iter()
-        .map(|path| File::open(path).map_err(Error::while_("opening", path)))
+        .map(|path| positioned::open(path).map_err(Error::while_("opening", path)))
         .collect::<Result<Vec<_>>>()?;
     let mut parts = Vec::new();
     for (file, path) in files.iter().zip(flacs) {

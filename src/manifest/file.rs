@@ -1,6 +1,5 @@
 //! Reading and writing `manifest.json`.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use super::atomic::write_atomically;
 use super::model::{FORMAT_VERSION, Manifest};
 use super::values::{JsonText, Sha256Sum};
 use crate::error::{Error, ErrorKind, Result};
+use crate::positioned;
 
 /// The manifest's name in an archive.
 pub const MANIFEST_NAME: &str = "manifest.json";
@@ -44,7 +44,7 @@ impl Manifest {
     /// `Malformed` with line and column, `Limit`, `Io`; all with the path.
     pub fn read(dir: &Path, limits: &ReadLimits) -> Result<Option<Manifest>> {
         let path = dir.join(MANIFEST_NAME);
-        match File::open(&path) {
+        match positioned::open(&path) {
             Ok(file) => Manifest::from_reader(file, limits).map(Some).map_err(|e| e.at_path(&path)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::while_("opening", &path)(e)),
@@ -101,7 +101,7 @@ impl Manifest {
 pub(super) fn read_document(dir: &Path, limits: &ReadLimits) -> Result<JsonText> {
     let path = dir.join(MANIFEST_NAME);
     let limits = ReadLimits { bytes: limits.bytes.min(limits.original_bytes), ..*limits };
-    let file = File::open(&path).map_err(Error::while_("opening", &path))?;
+    let file = positioned::open(&path).map_err(Error::while_("opening", &path))?;
     read_json(file, &limits).map_err(|e| e.at_path(&path))
 }
 

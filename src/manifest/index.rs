@@ -222,7 +222,7 @@ impl ArchiveIndex {
     /// The path of a chunk's TIFF, not led out of the archive's folder by symbolic links either. It need not be there.
     ///
     /// # Errors
-    /// `Unsupported` where the manifest names nothing safe or a link leads out; `Io`.
+    /// `Unsupported` where the manifest names nothing safe or a link leads out; `Missing` where a link leads nowhere; `Io`.
     pub fn tiff_path(&self, chunk: &ChunkEntry) -> Result<PathBuf> {
         match &chunk.tiff {
             Some(text) => confine(&self.root, &safe_relative_path(text)?),

@@ -19,6 +19,7 @@ use super::atomic::{parent, sync_dir};
 use super::model::SourceRecord;
 use super::values::Sha256Sum;
 use crate::error::{Error, Result};
+use crate::positioned;
 
 /// The folder for work in progress, inside the archive.
 pub const TEMP_DIR: &str = "temp";
@@ -119,7 +120,7 @@ pub struct Replay {
 /// `Io`; `Unsupported` for whole lines of a later version.
 pub fn replay(dir: &Path) -> Result<Replay> {
     let path = dir.join(TEMP_DIR).join(JOURNAL_NAME);
-    match File::open(&path) {
+    match positioned::open(&path) {
         Ok(file) => replay_file(&file).map_err(|e| e.at_path(&path)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Replay::default()),
         Err(e) => Err(Error::while_("opening", &path)(e)),

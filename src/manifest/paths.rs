@@ -170,7 +170,7 @@ pub(super) fn is_absolute(text: &str) -> bool {
 /// Nothing needs to be there yet; what is there already is followed.
 ///
 /// # Errors
-/// `Unsupported` where a link leads out of the folder; `Io`.
+/// `Unsupported` where a link leads out of the folder; `Missing` where it leads nowhere; `Io`.
 pub fn confine(root: &Path, relative: &Path) -> Result<PathBuf> {
     let path = root.join(relative);
     let real_root = fs::canonicalize(root).map_err(Error::while_("finding the folder", root))?;
@@ -181,7 +181,8 @@ pub fn confine(root: &Path, relative: &Path) -> Result<PathBuf> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 // A link that leads nowhere could be made to lead anywhere.
                 if fs::symlink_metadata(existing).is_ok_and(|m| m.is_symlink()) {
-                    return Err(Error::unsupported("a symbolic link that leads nowhere").at_path(&path));
+                    let text = "a symbolic link that leads nowhere";
+                    return Err(Error::new(ErrorKind::Missing, text).at_path(&path));
                 }
                 match existing.parent() {
                     Some(parent) if parent.starts_with(root) => existing = parent,

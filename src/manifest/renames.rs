@@ -1,7 +1,7 @@
 //! Finished files on their way from `temp/` to their places, as the journal's entries say.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use super::model::ChunkRecord;
 use super::paths::{confine, safe_relative_path};
 use super::values::Sha256Sum;
 use crate::error::{Error, ErrorKind, Result};
+use crate::positioned;
 
 /// Puts the files of synced entries into their places, then removes what they replace, and syncs each folder once.
 /// What is in its place already (it has the length that its record says) may be gone from `temp/`.
@@ -61,7 +62,7 @@ pub fn recover_renames(dir: &Path, entries: &[Entry]) -> Result<Vec<String>> {
 
 /// The checksum of a whole file; `None` where there is none.
 fn file_sum(path: &Path) -> Result<Option<Sha256Sum>> {
-    let mut file = match File::open(path) {
+    let mut file = match positioned::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(Error::while_("opening", path))?,
     };

@@ -5,7 +5,6 @@
 //! Lines are sorted by the bytes of the path.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
@@ -15,6 +14,7 @@ use super::model::Manifest;
 use super::paths::{bytes_to_text, safe_relative_path, text_to_bytes};
 use super::values::Sha256Sum;
 use crate::error::{Error, Result};
+use crate::positioned;
 
 /// The file's name in an archive.
 pub const SUMS_NAME: &str = "SHA256SUMS";
@@ -78,7 +78,7 @@ impl Sums {
     /// `Malformed` with the number of the line; `Io`.
     pub fn read(dir: &Path) -> Result<Option<Sums>> {
         let path = dir.join(SUMS_NAME);
-        match File::open(&path) {
+        match positioned::open(&path) {
             Ok(file) => Sums::from_reader(file).map(Some).map_err(|e| e.at_path(&path)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::while_("opening", &path)(e)),
@@ -100,7 +100,7 @@ impl Sums {
     /// `Io`.
     pub fn read_faulty(dir: &Path) -> Result<Option<(Sums, Vec<Error>)>> {
         let path = dir.join(SUMS_NAME);
-        match File::open(&path) {
+        match positioned::open(&path) {
             Ok(file) => {
                 let (sums, faults) = Sums::read_all(file).map_err(|e| e.at_path(&path))?;
                 Ok(Some((sums, faults.into_iter().map(|fault| fault.at_path(&path)).collect())))

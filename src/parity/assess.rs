@@ -10,7 +10,7 @@ use super::{Subject, sidecar_of};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 
 /// What is known of a file by its recovery data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl Judgement {
 
 /// Opens a file; `None` where there is none.
 pub(super) fn open(path: &Path) -> Result<Option<File>> {
-    match File::open(path) {
+    match positioned::open(path) {
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::while_("opening", path)(e)),

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
-use crate::positioned::{ReadAt, write_all_at};
+use crate::positioned::{self, ReadAt, write_all_at};
 
 /// Bytes copied in one go.
 const STEP: u64 = 1 << 20;
@@ -126,7 +126,7 @@ pub fn repair(tiff_path: &Path, temp: &Path, expected: Option<Sha256Sum>, interr
 /// # Errors
 /// `Io`, `Interrupted`; an older sidecar then stands as it was.
 pub fn renew_sidecar(tiff_path: &Path, subject: &Subject, temp: &Path, interrupt: &Interrupt) -> Result<()> {
-    let file = File::open(tiff_path).map_err(Error::while_("opening", tiff_path))?;
+    let file = positioned::open(tiff_path).map_err(Error::while_("opening", tiff_path))?;
     write_sidecar(&file, subject, temp, interrupt)?;
     let synced = File::open(temp).and_then(|f| f.sync_all()).map_err(Error::while_("syncing", temp));
     synced.and_then(|()| place(temp, &sidecar_of(tiff_path))).inspect_err(|_| durable::remove_quietly(temp))

@@ -25,7 +25,8 @@ use zeroize::Zeroizing;
 
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{self, MANIFEST_NAME, SIGNATURE_NAME};
+use crate::manifest::{self, ArchiveLock, MANIFEST_NAME, SIGNATURE_NAME};
+use crate::positioned;
 pub use allowed::{AllowedSigners, Signer};
 
 /// What our signatures are for; one made for anything else is none of ours.
@@ -78,7 +79,7 @@ impl Key {
     /// Signs the manifest of the archive in `dir`; an earlier signature is replaced.
     ///
     /// # Errors
-    /// `Missing` where there is no manifest; `Io`, also where ssh-keygen is needed and not there; `Mismatch` where the
+    /// `Missing` where there is no manifest; `Io`, also where ssh-keygen is needed and not there, and where a run is writing to the archive; `Mismatch` where the
     /// signature does not hold.
     pub fn sign(&self, dir: &Path) -> Result<Signed> {
         let dir = manifest::archive_dir(dir);
@@ -86,12 +87,19 @@ impl Key {
         if !manifest.is_file() {
             return Err(Error::new(ErrorKind::Missing, "there is no manifest.json to sign").at_path(dir));
         }
-        let digest = digest(&manifest, HashAlg::Sha512)?;
+        // A run that is at work is about to write another manifest.
+        let lock = ArchiveLock::acquire(&dir)?;
+        let signed = self.sign_locked(&dir, &manifest);
+        lock.release(false).and(signed)
+    }
+
+    fn sign_locked(&self, dir: &Path, manifest: &Path) -> Result<Signed> {
+        let digest = digest(manifest, HashAlg::Sha512)?;
         let signature = match &self.private {
             Some(key) => self.directly(key, &digest)?,
-            None => self.by_ssh_keygen(&manifest)?,
+            None => self.by_ssh_keygen(manifest)?,
         };
-        if !holds(&signature, &manifest)? || signature.namespace() != NAMESPACE {
+        if !holds(&signature, manifest)? || signature.namespace() != NAMESPACE {
             let text = "the signature that was made does not hold; nothing was written";
             return Err(Error::mismatch(text).at_path(&self.path));
         }
@@ -120,7 +128,7 @@ impl Key {
 
     /// ssh-keygen asks at the terminal for a passphrase or a touch, if it needs one.
     fn by_ssh_keygen(&self, manifest: &Path) -> Result<SshSig> {
-        let input = File::open(manifest).map_err(Error::while_("opening", manifest))?;
+        let input = positioned::open(manifest).map_err(Error::while_("opening", manifest))?;
         let output = Command::new("ssh-keygen")
             .args(["-Y", "sign", "-n", NAMESPACE, "-f"])
             .arg(&self.path)
@@ -144,7 +152,11 @@ fn public_key(text: &[u8]) -> bool {
 
 /// The bytes of a small file, wiped when they are dropped: it may be a private key.
 fn read_small(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let file = File::open(path).map_err(Error::while_("opening", path))?;
+    read_from(File::open(path), path)
+}
+
+fn read_from(file: io::Result<File>, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let file = file.map_err(Error::while_("opening", path))?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(16 << 10));
     file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(Error::while_("reading", path))?;
     if bytes.len() as u64 > LONGEST {
@@ -184,7 +196,7 @@ pub enum Verdict {
 /// `Io`.
 pub fn check(dir: &Path, allowed: Option<&AllowedSigners>) -> Result<Verdict> {
     let (manifest, path) = (dir.join(MANIFEST_NAME), dir.join(SIGNATURE_NAME));
-    let pem = match read_small(&path) {
+    let pem = match read_from(positioned::open(&path), &path) {
         Ok(pem) => pem,
         Err(e) if e.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => return Ok(Verdict::Missing),
         Err(e) if e.kind() == ErrorKind::Limit => return Ok(Verdict::Bad(e.message())),
@@ -240,7 +252,7 @@ fn signed_data(namespace: &str, reserved: &[u8], hash: HashAlg, digest: &[u8]) -
 
 /// The hash of a file, read as a stream.
 fn digest(path: &Path, hash: HashAlg) -> Result<Vec<u8>> {
-    let mut file = File::open(path).map_err(Error::while_("opening", path))?;
+    let mut file = positioned::open(path).map_err(Error::while_("opening", path))?;
     let mut buf = vec![0; 256 << 10];
     let mut pour = |take: &mut dyn FnMut(&[u8])| -> Result<()> {
         loop {

@@ -1,6 +1,6 @@
 //! The TIFFs of one source, carried into another archive's `temp/`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, Rename, Sha256Sum, SourceRecord};
+use crate::positioned;
 use crate::transfer::{How, companions};
 
 /// Carries TIFFs.
@@ -93,7 +94,7 @@ impl Carrier<'_> {
     }
 
     fn copy(&self, from: &Path, to: &Path, expected: Option<Sha256Sum>) -> Result<()> {
-        let mut input = File::open(from).map_err(Error::while_("opening", from))?;
+        let mut input = positioned::open(from).map_err(Error::while_("opening", from))?;
         let mut output = durable::create(to)?;
         let mut sha = Sha256::new();
         let mut buf = vec![0; 1 << 20];

@@ -24,7 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::manifest::{
     self, ArchiveLock, Entry, Journal, MANIFEST_NAME, Manifest, ReadLimits, SourceRecord, Sums, TEMP_DIR, TiffNames,
 };
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 use crate::sign;
 use crate::source::tags::glob_matches;
 use carry::Carrier;
@@ -122,8 +122,10 @@ pub fn merge(options: &Merge, interrupt: &Interrupt, observer: &dyn Observer) ->
 pub fn split(options: &Split, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Summary> {
     let root = manifest::archive_dir(&options.from);
     apart(&root, &options.into)?;
-    // Checked before the lock, which would make the folder.
-    read(&root)?;
+    // Looked at before the lock, which would make the folder.
+    if fs::symlink_metadata(root.join(MANIFEST_NAME)).is_err() {
+        read(&root)?;
+    }
     let lock = ArchiveLock::acquire(&root)?;
     let result = split_locked(options, &root, interrupt, observer);
     let released = lock.release(result.is_ok());
@@ -400,7 +402,7 @@ impl<'a> Receiver<'a> {
         let Some(own) = self.ledger.manifest.files.get(name) else { return Ok(false) };
         for chunk in own.chunks.iter() {
             let path = manifest::confine(&self.root, &manifest::safe_relative_path(&chunk.tiff_path)?)?;
-            let sum = fs::File::open(&path).map_err(Error::while_("opening", &path)).and_then(|file| {
+            let sum = positioned::open(&path).map_err(Error::while_("opening", &path)).and_then(|file| {
                 let len = ReadAt::len(&file).map_err(Error::while_("looking at", &path))?;
                 hash::sha256_range(&file, 0, len, self.interrupt, |_| ()).map_err(|e| e.at_path(&path))
             });

@@ -12,7 +12,7 @@ use crate::extract::{Found, Source};
 use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, MANIFEST_NAME, SIGNATURE_NAME, SUMS_NAME, Severity, Sums, TEMP_DIR};
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 use crate::verify::finding::Finding;
 
 /// What reading the manifest has shown already.
@@ -137,7 +137,7 @@ pub(crate) fn bag(dir: &Path, found: &Found, interrupt: &Interrupt) -> Result<Ve
 }
 
 fn file_sum(path: &Path, interrupt: &Interrupt) -> Result<manifest::Sha256Sum> {
-    let file = fs::File::open(path).map_err(Error::while_("opening", path))?;
+    let file = positioned::open(path).map_err(Error::while_("opening", path))?;
     let len = ReadAt::len(&file).map_err(Error::while_("looking at", path))?;
     hash::sha256_range(&file, 0, len, interrupt, |_| ()).map_err(|e| e.at_path(path))
 }

@@ -17,7 +17,7 @@ use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
 use crate::parity;
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 use crate::verify::finding::Finding;
 use crate::verify::mendable;
 use crate::verify::stretch::{self, Stretch, Timeline};
@@ -86,6 +86,23 @@ struct Place {
     channels: Option<(u32, u32)>,
 }
 
+/// What can be said of the audio where every FLAC is whole and the TIFF is not. Pages that are stored as they are have no
+/// checksum of their own.
+fn whole_audio(tiff: Option<&ChunkTiff>) -> &'static str {
+    let Some(tiff) = tiff else { return "; every FLAC in it is whole" };
+    let stored = |page: usize| tiff.pages.get(page).is_some_and(|page| page.compression == 1);
+    let remainder = tiff.remainder.is_some_and(|(page, _)| stored(page));
+    let source = tiff.source_bytes.iter().any(|s| stored(s.page));
+    match (remainder, source) {
+        (true, true) => {
+            "; every FLAC in it is whole, what the samples have beyond 24 bits and the bytes of the source file may not be"
+        }
+        (true, false) => "; every FLAC in it is whole, what the samples have beyond 24 bits may not be",
+        (false, true) => "; every FLAC in it is whole, the bytes of the source file may not be",
+        (false, false) => "; the audio in it is whole",
+    }
+}
+
 impl Checking<'_> {
     fn found(&mut self, code: &'static str, error: Error) {
         let item = self.chunk.output.as_str();
@@ -97,7 +114,7 @@ impl Checking<'_> {
     }
 
     fn whole(&mut self, deep: bool) -> Result<()> {
-        let file = match File::open(&self.chunk.path) {
+        let file = match positioned::open(&self.chunk.path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 self.said("tiff-missing", ErrorKind::Missing, "the TIFF is not there");
@@ -146,11 +163,11 @@ impl Checking<'_> {
             for place in &places {
                 self.flac(&tolerant, place)?;
             }
-            let audio_whole = !places.is_empty() && self.findings.len() == before;
+            let flacs_whole = !places.is_empty() && self.findings.len() == before;
             if let Some(tiff) = &tiff {
                 self.other_pages(tiff)?;
             }
-            self.tell_sum(&sum, audio_whole);
+            self.tell_sum(&sum, if flacs_whole { whole_audio(tiff.as_ref()) } else { "" });
         }
         let ranges = tolerant.unreadable();
         if !ranges.is_empty() || matches!(sum, Sum::Unreadable) {
@@ -196,9 +213,9 @@ impl Checking<'_> {
         }
     }
 
-    /// Tells how the whole file compares with the manifest, in front of what was found inside.
-    fn tell_sum(&mut self, sum: &Sum, whole: bool) {
-        let audio = if whole { "; the audio in it is whole" } else { "" };
+    /// Tells how the whole file compares with the manifest, and what of the audio is whole, in front of what was found
+    /// inside.
+    fn tell_sum(&mut self, sum: &Sum, audio: &str) {
         let (code, text) = match (sum, self.chunk.tiff_sha256) {
             (Sum::Wrong(sum), Some(expected)) => {
                 ("tiff-changed", format!("the TIFF's SHA-256 is {sum}, the manifest says {expected}{audio}"))
@@ -439,7 +456,14 @@ impl Checking<'_> {
                     ErrorKind::Unsupported => continue,
                     _ => {}
                 }
-                let what = if page.index == 0 { "the picture" } else { "a page beside the FLAC" };
+                let what = match page.index {
+                    0 => "the picture",
+                    index if tiff.remainder.is_some_and(|(page, _)| page == index) => {
+                        "what the samples have beyond 24 bits"
+                    }
+                    index if tiff.source_bytes.iter().any(|s| s.page == index) => "bytes of the source file",
+                    _ => "a page beside the FLAC",
+                };
                 let code = if flac.is_some() { "flac-damaged" } else { "page-damaged" };
                 self.found(code, Error::malformed(format!("page {} ({what}): {}", page.index, e.message())));
             } else if let Some(n) = flac

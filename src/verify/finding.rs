@@ -112,15 +112,15 @@ kinds! {
     Warning "no-chunks": "nothing was archived of a source of the original scripts"
         => "archive it again, if it is still there";
     Warning "no-checksum": "a FLAC of the original scripts has no checksum; its frames and MD5 were checked"
-        => "";
+        => "nothing needs to be done; archive the source again, if it is still there, for checksums of everything";
     Warning "names-collide": "two sources of the original scripts would be restored under one name"
-        => "";
+        => "extract the FLACs, which keep their own names; archive both sources again, if they are still there";
     Warning "tiff-not-ours": "a TIFF in the folder is no chunk of an archive"
-        => "";
+        => "move it elsewhere, if it does not belong here";
     Warning "chunk-twice": "a chunk is there twice; one of the two is left out"
-        => "";
-    Note "chunks-out-of-order": "the chunks of a source were put in the order of time" => "";
-    Note "paths-relocated": "TIFFs were found by the end of their path, as the archive has been moved" => "";
+        => "compare the two, and move the one that is left out elsewhere";
+    Note "chunks-out-of-order": "the chunks of a source were put in the order of time" => "nothing";
+    Note "paths-relocated": "TIFFs were found by the end of their path, as the archive has been moved" => "nothing";
     Error "signature-missing": "there is no manifest.json.sig (only with --require-signature)"
         => "sign it with `tiff2flac sign`, or take the signature from a copy";
     Error "signature-stale": "manifest.json was changed after it was signed"
@@ -129,7 +129,7 @@ kinds! {
         => "take manifest.json and manifest.json.sig from a copy, or sign it again";
     Error "signature-untrusted": "the signature is none of the allowed signers', or was not valid at that time"
         => "if the signer is one you trust, add the key to the file of allowed signers";
-    Warning "signature-unchecked": "there is a signature, and no --allowed-signers to check it with" => "";
+    Warning "signature-unchecked": "there is a signature, and no --allowed-signers to check it with" => "check it with --allowed-signers FILE";
 }
 
 /// What is known about a code; codes of later versions of the manifest module count as errors.
@@ -214,10 +214,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_unique_and_errors_have_a_remedy() {
+    fn codes_are_unique_and_each_says_what_to_do() {
         for (n, kind) in KINDS.iter().enumerate() {
             assert!(KINDS[..n].iter().all(|other| other.code != kind.code), "{}", kind.code);
-            assert!(kind.severity != Severity::Error || !kind.remedy.is_empty(), "{}", kind.code);
+            assert!(!kind.remedy.is_empty(), "{}", kind.code);
         }
     }
 }

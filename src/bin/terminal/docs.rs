@@ -24,6 +24,8 @@ pub fn install(command: Command, prefix: &Path) -> ExitCode {
 }
 
 fn write(mut command: Command, prefix: &Path) -> io::Result<()> {
+    // `tiff2flac help verify` prints what the page of `verify` says: it needs none of its own.
+    let for_pages = command.clone().disable_help_subcommand(true);
     let name = command.get_name().to_owned();
     let share = prefix.join("share");
     let places = [
@@ -39,5 +41,5 @@ fn write(mut command: Command, prefix: &Path) -> io::Result<()> {
     }
     let pages = share.join("man/man1");
     fs::create_dir_all(&pages)?;
-    clap_mangen::generate_to(command, pages)
+    clap_mangen::generate_to(for_pages, pages)
 }

@@ -15,7 +15,7 @@ use crate::flac::{
     StreamItem, default_block_size, find_frame,
 };
 use crate::interrupt::Interrupt;
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 
 /// A file on a failing disk: blocks that cannot be read are zeros, and everything around them is read.
 pub(super) struct Patient<R>(pub(super) R);
@@ -79,7 +79,7 @@ pub(super) struct Block<'a> {
 
 /// Opens a chunk and finds its FLACs: where the manifest says, else where its directories say, else by their marker.
 pub(super) fn open(piece: &Piece, layout: &Layout, interrupt: &Interrupt) -> Result<Opened> {
-    let file = File::open(&piece.path).map_err(|e| match e.kind() {
+    let file = positioned::open(&piece.path).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => Error::new(crate::error::ErrorKind::Missing, "the TIFF is not there"),
         _ => Error::io("the TIFF cannot be opened", e),
     })?;

@@ -25,7 +25,7 @@ mod output;
 mod report;
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,7 +41,7 @@ use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, SourceRecord};
 use crate::parity;
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 use layout::{Layout, Piece};
 use output::{Form, WavFile};
 use report::{About, Losses};
@@ -160,7 +160,7 @@ impl Salvor<'_> {
     }
 
     fn has_sum(&self, path: &Path, expected: manifest::Sha256Sum) -> Result<bool> {
-        let Ok(file) = File::open(path) else { return Ok(false) };
+        let Ok(file) = positioned::open(path) else { return Ok(false) };
         let Ok(len) = ReadAt::len(&file) else { return Ok(false) };
         match hash::sha256_range(&file, 0, len, self.ctx.interrupt, |_| ()) {
             Ok(sum) => Ok(sum == expected),

@@ -100,12 +100,15 @@ pub(super) struct About<'a> {
 impl About<'_> {
     /// One sentence.
     pub(super) fn sentence(&self, losses: &Losses) -> String {
-        let mut text = format!(
-            "{} of {} lost in {} stretches (silent in the file)",
-            clock(losses.lost_frames(), self.sample_rate),
-            clock(self.frames, self.sample_rate),
-            losses.lost.len()
-        );
+        let all = clock(self.frames, self.sample_rate);
+        let mut text = match losses.lost.len() {
+            0 => format!("none of {all} lost"),
+            stretches => {
+                let lost = clock(losses.lost_frames(), self.sample_rate);
+                let plural = if stretches == 1 { "" } else { "es" };
+                format!("{lost} of {all} lost in {stretches} stretch{plural} (silent in the file)")
+            }
+        };
         if !losses.reduced.is_empty() {
             let frames = losses.reduced.iter().map(|r| r.frames).sum();
             let _ = write!(text, ", {} only as 24-bit values", clock(frames, self.sample_rate));

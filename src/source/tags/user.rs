@@ -1,8 +1,8 @@
 //! Metadata that a user gives: `key=value` on the command line, and a file with values for many sources, as JSON or CSV.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,7 +31,7 @@ pub fn parse_meta_arg(argument: &str) -> Result<(String, String)> {
         return Err(usage(format!("{argument:?} has no \"=\": write key=value, for example speaker=\"Ada Lovelace\"")));
     };
     let key = check_key(key).map_err(|why| usage(format!("{argument:?}: {why}")))?;
-    let value = check_value(value).map_err(|why| usage(format!("{key}: {why}")))?;
+    let value = check_value(&key, value).map_err(|why| usage(format!("{key}: {why}")))?;
     Ok((key, value))
 }
 
@@ -49,8 +49,16 @@ fn check_key(key: &str) -> Result<String, String> {
     }
 }
 
-fn check_value(value: &str) -> Result<String, String> {
+fn check_value(key: &str, value: &str) -> Result<String, String> {
     let value = clean(value);
+    let most = match key.to_ascii_lowercase().as_str() {
+        "latitude" => 90.0,
+        "longitude" => 180.0,
+        _ => f64::INFINITY,
+    };
+    if most.is_finite() && !value.parse::<f64>().is_ok_and(|degrees| degrees.abs() <= most) {
+        return Err(format!("{value:?} is no number from -{most} to {most}: write decimal degrees, such as 50.94"));
+    }
     if value.len() > MAX_VALUE {
         return Err(format!("the value has {} bytes; at most {MAX_VALUE} are allowed", value.len()));
     }
@@ -61,7 +69,7 @@ fn check_value(value: &str) -> Result<String, String> {
 ///
 /// Sources are named by their path relative to the input (with "/" or "\"), by their file name alone, or by a pattern in which
 /// "*" stands for any characters and "?" for one. What is named more exactly wins: the path over the file name, that over a
-/// pattern, a later entry over an earlier one of the same kind.
+/// pattern, a later pattern over an earlier one. Two different values for one key of one name are an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MetadataFile {
     paths: BTreeMap<String, BTreeMap<String, String>>,
@@ -115,7 +123,7 @@ impl MetadataFile {
                     };
                     let values =
                         json_values(values, None).map_err(|why| Error::malformed(format!("{source:?}: {why}")))?;
-                    file.add(&source, values);
+                    file.add(&source, values).map_err(|why| Error::malformed(format!("{source:?}: {why}")))?;
                 }
             }
             serde_json::Value::Array(entries) => {
@@ -128,7 +136,7 @@ impl MetadataFile {
                     };
                     let (key, source) = (key.clone(), source.clone());
                     let values = json_values(entry, Some(&key)).map_err(|why| wrong(&why))?;
-                    file.add(&source, values);
+                    file.add(&source, values).map_err(|why| wrong(&format!("{source:?}: {why}")))?;
                 }
             }
             _ => return Err(Error::malformed("an object or a list is wanted")),
@@ -142,6 +150,9 @@ impl MetadataFile {
         let separator = [',', ';', '\t'].into_iter().rev().max_by_key(|&c| count(c)).unwrap_or(',');
         let mut reader =
             csv::ReaderBuilder::new().delimiter(separator as u8).trim(csv::Trim::All).from_reader(text.as_bytes());
+        if let Some(line) = open_quote(text, separator) {
+            return Err(Error::malformed(format!("line {line}: the quote that begins a value here is never closed")));
+        }
         let names = reader.headers().map_err(csv_error)?.clone();
         if !names.get(0).is_some_and(is_source_name) {
             let first = names.get(0).unwrap_or("");
@@ -169,28 +180,36 @@ impl MetadataFile {
             }
             let mut values = BTreeMap::new();
             for (key, value) in keys.iter().zip(record.iter().skip(1)).filter(|(_, value)| !value.is_empty()) {
-                let value = check_value(value).map_err(|why| Error::malformed(format!("line {line}: {key}: {why}")))?;
+                let wrong = |why| Error::malformed(format!("line {line}: {key}: {why}"));
+                let value = check_value(key, value).map_err(wrong)?;
                 values.insert(key.clone(), value);
             }
-            file.add(source, values);
+            let twice = |why| Error::malformed(format!("line {line}: {source:?}: {why}"));
+            file.add(source, values).map_err(twice)?;
         }
         Ok(file)
     }
 
-    fn add(&mut self, source: &str, values: BTreeMap<String, String>) {
+    /// Takes values in. Which of two different ones is meant for the same source cannot be told.
+    fn add(&mut self, source: &str, values: BTreeMap<String, String>) -> Result<(), String> {
         let source = normal(source);
         let place = if source.contains(['*', '?']) {
             self.patterns.push((source, BTreeMap::new()));
             match self.patterns.last_mut() {
                 Some((_, place)) => place,
-                None => return,
+                None => return Ok(()),
             }
         } else if source.contains('/') {
             self.paths.entry(source).or_default()
         } else {
             self.names.entry(source).or_default()
         };
-        place.extend(values);
+        for (key, value) in values {
+            if let Some(before) = place.insert(key.clone(), value.clone()).filter(|before| *before != value) {
+                return Err(format!("{key} is {value:?} here and {before:?} further up, for the same source"));
+            }
+        }
+        Ok(())
     }
 
     /// The values for the source at `relative`, its path relative to the input.
@@ -211,12 +230,30 @@ impl MetadataFile {
     }
 
     /// The sources that are named exactly (not by a pattern) and are none of `known`, so that a misspelt name is noticed.
-    pub fn unmatched<'a>(&'a self, known: &[PathBuf]) -> Vec<&'a str> {
-        let known: Vec<String> = known.iter().map(|path| normal(&path.to_string_lossy())).collect();
-        let paths = self.paths.keys().filter(|path| !known.contains(path));
-        let names = self.names.keys().filter(|name| !known.iter().any(|path| path.rsplit('/').next() == Some(name)));
+    pub fn unmatched<'a>(&'a self, known: impl Iterator<Item = &'a Path>) -> Vec<&'a str> {
+        let known: HashSet<String> = known.map(|path| normal(&path.to_string_lossy())).collect();
+        let known_names: HashSet<&str> = known.iter().filter_map(|path| path.rsplit('/').next()).collect();
+        let paths = self.paths.keys().filter(|path| !known.contains(*path));
+        let names = self.names.keys().filter(|name| !known_names.contains(name.as_str()));
         paths.chain(names).map(String::as_str).collect()
     }
+}
+
+/// The line of a quote that begins a value and is not closed up to the end, so that all behind it would be one value.
+fn open_quote(text: &str, separator: char) -> Option<usize> {
+    let (mut line, mut opened, mut at_start) = (1, None, true);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, opened) {
+            // Two of them are one that belongs to the value.
+            ('"', Some(_)) if chars.next_if_eq(&'"').is_none() => opened = None,
+            ('"', None) if at_start => opened = Some(line),
+            _ => {}
+        }
+        line += usize::from(c == '\n');
+        at_start = opened.is_none() && (c == separator || c == '\n' || c == '\r');
+    }
+    opened
 }
 
 fn is_source_name(name: &str) -> bool {
@@ -251,7 +288,7 @@ fn json_values(
             }
             other => scalar(&key, other)?,
         };
-        values.insert(key.clone(), check_value(&text).map_err(|why| format!("{key}: {why}"))?);
+        values.insert(key.clone(), check_value(&key, &text).map_err(|why| format!("{key}: {why}"))?);
         if values.len() > MAX_FIELDS {
             return Err(format!("more than {MAX_FIELDS} keys"));
         }
@@ -328,7 +365,7 @@ mod tests {
         assert_eq!(values(&file, "day1/a.wav"), ["n=3", "p=true", "place=path", "rights=all", "tags=x; y"]);
         assert_eq!(values(&file, "other/a.wav"), ["n=3", "place=name", "rights=all"]);
         assert_eq!(values(&file, r"day1\b.wav"), ["p=true", "place=here", "rights=all"]);
-        assert_eq!(file.unmatched(&[PathBuf::from("x/a.wav")]), ["day1/a.wav"]);
+        assert_eq!(file.unmatched([Path::new("x/a.wav")].into_iter()), ["day1/a.wav"]);
     }
 
     #[test]
@@ -379,5 +416,21 @@ mod tests {
             assert_eq!(glob_matches(pattern, text), fits, "{pattern} {text}");
         }
         assert!(!glob_matches(&"*a".repeat(200), &"a".repeat(150)));
+    }
+
+    #[test]
+    fn what_would_be_lost_in_silence_is_an_error() {
+        let told = |text: &str| MetadataFile::parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(told("file,title\na.wav,x\na.wav,y\n").contains("line 3: \"a.wav\": title is \"y\" here and \"x\""));
+        assert!(told(r#"[{"file":"a.wav","title":"x"},{"file":"a.wav","title":"y"}]"#).contains("entry 2"));
+        assert!(told("file,title\na.wav,\"x\"\nb.wav,\"y\nc.wav,z\n").contains("line 3: the quote"));
+        assert!(told("file,latitude\na.wav,50°56'N\n").contains("line 2: latitude: "));
+        assert!(told("file,longitude\na.wav,181\n").contains("line 2: longitude: "));
+        assert!(parse_meta_arg("latitude=north").is_err() && parse_meta_arg("latitude=-12.5").is_ok());
+        let well = "file,title,reel\na.wav,\"say \"\"x\"\", twice\",5\" reel\na.wav,,7\na.wav,\"two\nlines\",\n";
+        assert!(told(well).contains("reel is"), "a quote inside a value opens nothing");
+        let same = "file,title,tags\na.wav,x,\na.wav,x,y\n";
+        let file = MetadataFile::parse(same.as_bytes()).unwrap();
+        assert_eq!(values(&file, "a.wav"), ["tags=y", "title=x"]);
     }
 }
