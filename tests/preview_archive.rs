@@ -18,7 +18,7 @@ fn noise(len: usize, amplitude: i32, seed: u32) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        ((i64::from(state >> 8) - (1 << 23)) * i64::from(amplitude) >> 23) as i16
+        (((i64::from(state >> 8) - (1 << 23)) * i64::from(amplitude)) >> 23) as i16
     };
     (0..len).flat_map(|_| next().to_le_bytes()).collect()
 }
