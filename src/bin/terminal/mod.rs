@@ -88,6 +88,16 @@ impl Terminal {
         }
     }
 
+    /// Takes the bars away.
+    fn clear(&self) {
+        if let Ok(mut state) = self.state.lock() {
+            state.items.drain().for_each(|(_, bar)| bar.finish_and_clear());
+            if let Some(bar) = state.total.take() {
+                bar.finish_and_clear();
+            }
+        }
+    }
+
     /// Shows how the run came out, and gives the exit status.
     pub fn finish(&self, result: Result<Summary>) -> ExitCode {
         self.finish_as(result.map(|summary| (summary, Map::new(), if summary.errors > 0 { INCOMPLETE } else { OK })))
@@ -95,12 +105,7 @@ impl Terminal {
 
     /// As [`Terminal::finish`], with further fields for the summary, and the exit status of a run that ended.
     pub fn finish_as(&self, result: Result<(Summary, Map<String, Value>, u8)>) -> ExitCode {
-        if let Ok(mut state) = self.state.lock() {
-            state.items.drain().for_each(|(_, bar)| bar.finish_and_clear());
-            if let Some(bar) = state.total.take() {
-                bar.finish_and_clear();
-            }
-        }
+        self.clear();
         let code = match result {
             Ok((summary, more, code)) => {
                 if self.verbosity.json {
@@ -142,6 +147,12 @@ impl Terminal {
         bar.set_style(style.progress_chars("=> "));
         bar.enable_steady_tick(Duration::from_millis(500));
         bar
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

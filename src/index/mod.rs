@@ -1,0 +1,73 @@
+//! The search index of an archive: an SQLite database beside the manifest, made from the manifest and the TIFFs' page
+//! directories, without reading any audio.
+//!
+//! It is a cache. Nothing in it is needed to restore anything, it is in no checksum list, and it is made anew whenever
+//! its schema is not the one of this program. `docs/INDEX.md` describes its tables for readers with other tools.
+//!
+//! ```text
+//! manifest.json ─► find ─┬─► changes ─► write ─► index.sqlite ─► search
+//! *.tiff (page 0, directories) ─► read ┘   └─► thumbnails ◄─ page 0
+//! ```
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `schema` | the tables, their version, opening and replacing the file |
+//! | `update` | what has changed since the last time, and taking it in |
+//! | `read` | one TIFF: what goes into the index |
+//! | `write` | rows in and out |
+//! | `words` | text for and queries of the full-text tables |
+//! | `thumbnail` | page 0 → a small JPEG |
+//! | `search` | finding sources by words, fields and time |
+//! | `wall` | times of day as numbers that compare |
+
+mod read;
+mod schema;
+mod search;
+mod thumbnail;
+mod update;
+mod wall;
+mod words;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use crate::error::{Error, ErrorKind};
+use crate::manifest::INDEX_NAME;
+pub use schema::{APPLICATION_ID, SCHEMA_VERSION, open_read_only, open_writable};
+pub use search::{Hit, Hits, Query, search};
+pub use thumbnail::{Thumbnail, thumbnail};
+pub use update::{Changes, Options, update};
+pub use wall::{Bound, Recorded};
+pub use write::put_thumbnail;
+
+/// Where the index of an archive is, unless it is kept elsewhere.
+pub fn default_path(dir: &Path) -> PathBuf {
+    dir.join(INDEX_NAME)
+}
+
+/// An error of SQLite as one of ours.
+pub fn sql_error(doing: &str, path: &Path, e: &rusqlite::Error) -> Error {
+    let kind = match e.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => ErrorKind::Malformed,
+        Some(rusqlite::ErrorCode::OperationInterrupted) => ErrorKind::Interrupted,
+        _ => ErrorKind::Io,
+    };
+    Error::new(kind, format!("{doing}: {e}")).at_path(path)
+}
+
+/// A connection together with the file's name, for messages.
+pub struct Database {
+    /// The open database.
+    pub connection: Connection,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+impl Database {
+    /// For `map_err`.
+    fn failed<'a>(&'a self, doing: &'a str) -> impl Fn(rusqlite::Error) -> Error + 'a {
+        move |e| sql_error(doing, &self.path, &e)
+    }
+}
