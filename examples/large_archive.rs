@@ -65,7 +65,7 @@ fn linked(dir: &Path, seed: &SourceRecord, copy: usize, n: usize) -> Result<Sour
     fs::create_dir_all(dir.join(&folder))?;
     record.relative_path = format!("{folder}/{}-{copy:05}-{n:03}.wav", PLACES[(copy + n) % 8].replace(' ', "_"));
     let clock = WallClock::from_unix_seconds(1_500_000_000 + (copy * 97 + n) as i64 * 1800).ok_or("a time")?;
-    let clock = if copy % 3 == 0 { clock.with_utc_offset(None) } else { clock };
+    let clock = if copy.is_multiple_of(3) { clock.with_utc_offset(None) } else { clock };
     let about = json!({
         "speaker": PEOPLE[(copy * 7 + n) % 8], "location": PLACES[(copy + n) % 8],
         "description": format!("Take {copy} of {n}, recorded near the {}", PLACES[(copy * 3 + n) % 8]),

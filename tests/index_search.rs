@@ -242,3 +242,16 @@ fn other_programs_read_the_index() {
         run.exits(0).says("right");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn names_do_not_steer_the_terminal() {
+    let scratch = Scratch::new();
+    let name = "a\u{1b}]0;title\u{7}\u{202e}x\ny.wav";
+    scratch.put(&format!("in/{name}"), &wav(1, 8000, 16, &sound(900, 1, 16, 1)));
+    let dir = scratch.path("archive");
+    archive(&scratch.path("in"), &dir, &[]).exits(0);
+    assert_eq!(found(&dir, &["title"]), [name]);
+    let shown = search(&dir, &["title"]).exits(0).stdout;
+    assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}']) && shown.lines().count() == 2, "{shown:?}");
+}

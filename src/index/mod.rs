@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::error::{Error, ErrorKind};
-use crate::manifest::INDEX_NAME;
+use crate::manifest::{INDEX_NAME, archive_dir, bag_around};
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, open_read_only, open_writable};
 pub use search::{Hit, Hits, Query, search};
 pub use thumbnail::{Thumbnail, thumbnail};
@@ -42,10 +42,15 @@ pub use update::{Changes, Options, update};
 pub use wall::{Bound, Recorded};
 pub use write::put_thumbnail;
 
-/// Where the index of an archive is, unless it is kept elsewhere.
+/// Where the index of an archive is, unless it is kept elsewhere: in the archive's folder, or, since the payload of a bag
+/// has to be as it is listed, in the bag's.
 pub fn default_path(dir: &Path) -> PathBuf {
-    dir.join(INDEX_NAME)
+    let root = archive_dir(dir);
+    bag_around(&root).unwrap_or(root).join(INDEX_NAME)
 }
+
+/// What to do where the archive's folder cannot be written to.
+const READ_ONLY: &str = "; where the archive cannot be written to, keep its index in another place with --index FILE";
 
 /// An error of SQLite as one of ours.
 pub fn sql_error(doing: &str, path: &Path, e: &rusqlite::Error) -> Error {
@@ -54,7 +59,11 @@ pub fn sql_error(doing: &str, path: &Path, e: &rusqlite::Error) -> Error {
         Some(rusqlite::ErrorCode::OperationInterrupted) => ErrorKind::Interrupted,
         _ => ErrorKind::Io,
     };
-    Error::new(kind, format!("{doing}: {e}")).at_path(path)
+    let advice = match e.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::ReadOnly) => READ_ONLY,
+        _ => "",
+    };
+    Error::new(kind, format!("{doing}: {e}{advice}")).at_path(path)
 }
 
 /// A connection together with the file's name, for messages.

@@ -30,7 +30,7 @@ use crate::manifest::{self, JOURNAL_NAME, MANIFEST_NAME, TEMP_DIR};
 /// How to bring an index up to date.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The archive folder.
+    /// The archive folder, or the bag that it is in.
     pub dir: PathBuf,
     /// The index's file.
     pub path: PathBuf,
@@ -78,7 +78,7 @@ pub fn update(options: &Options, interrupt: &Interrupt, observer: &dyn Observer)
         .thread_name(|i| format!("index-{i}"))
         .build()
         .map_err(|e| Error::limit(format!("the threads could not be started: {e}")))?;
-    let run = Run { options, interrupt, observer, pool };
+    let run = Run { dir: manifest::archive_dir(&options.dir), options, interrupt, observer, pool };
     let state = schema::state(&options.path)?;
     let mut changes = match state {
         State::Current if !options.rebuild => match run.refresh() {
@@ -101,6 +101,8 @@ pub fn update(options: &Options, interrupt: &Interrupt, observer: &dyn Observer)
 }
 
 struct Run<'a> {
+    /// Where the archive itself is.
+    dir: PathBuf,
     options: &'a Options,
     interrupt: &'a Interrupt,
     observer: &'a dyn Observer,
@@ -120,7 +122,7 @@ impl Run<'_> {
     }
 
     fn find(&self) -> Result<Found> {
-        let found = self.pool.install(|| find(&self.options.dir, self.interrupt))?;
+        let found = self.pool.install(|| find(&self.dir, self.interrupt))?;
         found.notes.iter().for_each(|note| self.note(&note.item, &note.text));
         Ok(found)
     }
@@ -128,12 +130,17 @@ impl Run<'_> {
     /// Makes the index from nothing, under another name until it is whole.
     fn build(&self) -> Result<Changes> {
         // Before anything is read, so that whatever changes meanwhile is seen next time.
-        let identity = identity(&self.options.dir)?;
+        let identity = identity(&self.dir)?;
         let found = self.find()?;
         let target = &self.options.path;
         let part = with_suffix(target, ".part");
         let lock = File::options().create(true).truncate(false).write(true).open(&part);
-        let lock = lock.map_err(Error::while_("creating the index", &part))?;
+        let lock = lock.map_err(|e| match e.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                Error::io(format!("creating the index{}", super::READ_ONLY), e).at_path(&part)
+            }
+            _ => Error::while_("creating the index", &part)(e),
+        })?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::limit("another run is making this index just now").at_path(target));
@@ -174,7 +181,7 @@ impl Run<'_> {
     fn refresh(&self) -> Result<Changes> {
         let database = schema::open_writable(&self.options.path)?;
         let failed = database.failed("reading the index");
-        let identity = identity(&self.options.dir)?;
+        let identity = identity(&self.dir)?;
         let before = write::meta(&database.connection, "identity").map_err(&failed)?;
         let known = write::known_chunks(&database.connection).map_err(&failed)?;
         let changed = self.changed(&known)?;
@@ -214,7 +221,7 @@ impl Run<'_> {
 
     /// The sources of which a TIFF is not as it was.
     fn changed(&self, known: &[write::Known]) -> Result<HashSet<String>> {
-        let dir = &self.options.dir;
+        let dir = &self.dir;
         self.interrupt.check()?;
         Ok(self.pool.install(|| {
             known
@@ -327,7 +334,7 @@ impl Run<'_> {
             after = last.0;
             let pictures: Vec<(i64, Option<Thumbnail>)> = self.pool.install(|| {
                 let work = |(id, tiff): &(i64, String)| {
-                    let path = self.options.dir.join(manifest::safe_relative_path(tiff).ok()?);
+                    let path = self.dir.join(manifest::safe_relative_path(tiff).ok()?);
                     (!self.interrupt.is_stopped()).then(|| (*id, read::chunk_thumbnail(&path).ok()))
                 };
                 batch.par_iter().filter_map(work).collect()

@@ -9,6 +9,7 @@ use audio_tiff::events::{Event, Observer, Status, Summary};
 use audio_tiff::extract::cut::{self, Cut, Recording};
 use audio_tiff::extract::find;
 use audio_tiff::interrupt::Interrupt;
+use audio_tiff::manifest::archive_dir;
 use serde_json::{Map, json};
 
 use crate::terminal::{Terminal, Verbosity};
@@ -51,7 +52,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> ExitCode {
 }
 
 fn cut(args: &Args, interrupt: &Interrupt, terminal: &Terminal) -> Result<Summary> {
-    let found = find(&args.dir, interrupt)?;
+    let found = find(&archive_dir(&args.dir), interrupt)?;
     for note in &found.notes {
         terminal.on(&Event::Note { item: &note.item, message: &note.text });
     }

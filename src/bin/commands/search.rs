@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::Workers;
 use crate::commands::index::path;
-use crate::terminal::{Terminal, Verbosity};
+use crate::terminal::{Terminal, Verbosity, printable};
 
 #[derive(clap::Args)]
 #[command(
@@ -158,7 +158,7 @@ fn row(hit: &Hit) -> [String; 5] {
         printable(&recorded),
         hit.duration_seconds.map_or("?".to_owned(), elapsed),
         span,
-        format,
+        printable(&format),
         printable(&hit.relative_path),
     ]
 }
@@ -167,12 +167,4 @@ fn row(hit: &Hit) -> [String; 5] {
 fn elapsed(seconds: f64) -> String {
     let tenths = (seconds * 10.0).round() as u64;
     format!("{}:{:02}:{:02}.{}", tenths / 36_000, tenths / 600 % 60, tenths / 10 % 60, tenths % 10)
-}
-
-/// Text without what would move a terminal's cursor or turn its writing around.
-fn printable(text: &str) -> String {
-    let odd = |c: char| {
-        c.is_control() || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if odd(c) { '\u{FFFD}' } else { c }).collect()
 }

@@ -77,7 +77,8 @@ impl Terminal {
     fn say(&self, line: &str) {
         self.bars.suspend(|| {
             // Nobody is left to be told when stderr is gone.
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
+            let lines: Vec<String> = line.split('\n').map(printable).collect();
+            let _ = writeln!(std::io::stderr().lock(), "{}", lines.join("\n"));
         });
     }
 
@@ -235,6 +236,14 @@ fn failure(item: &str, error: &Error) -> String {
         _ if item.is_empty() => error.to_string(),
         _ => format!("{item}: {error}"),
     }
+}
+
+/// Text without what would move a terminal's cursor or turn its writing around.
+pub fn printable(text: &str) -> String {
+    let odd = |c: char| {
+        c.is_control() || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if odd(c) { '\u{FFFD}' } else { c }).collect()
 }
 
 /// First Ctrl-C (or TERM, HUP): stop soon, tidily. Second: at once.

@@ -61,7 +61,7 @@ fn frames(nanos: u128, rate: f64) -> Option<u64> {
 }
 
 fn moment(text: &str) -> Option<WallClock> {
-    if !text.get(4..5).is_some_and(|c| c == "-") {
+    if text.get(4..5).is_none_or(|c| c != "-") {
         return None;
     }
     WallClock::parse_iso8601(text).or_else(|| {
