@@ -22,6 +22,7 @@
 //! | [`container`] | pages ↔ TIFF 6.0 and BigTIFF |
 //! | [`parity`] | Reed–Solomon recovery data of a TIFF: written beside it, judged, repaired with |
 //! | [`manifest`] | `manifest.json`, the journal, `SHA256SUMS`; manifests of the original programs |
+//! | `index` (feature) | an SQLite database of what is in the archive, and searching it |
 //! | [`format`] | what the pages of our TIFFs say about themselves |
 //! | [`events`], [`error`], [`interrupt`] | what a run tells, how it fails, how it is stopped |
 //! | [`hash`], [`durable`], [`positioned`], [`timestamp`] | checksums, files that are whole or not there, positioned reads, file times |
@@ -40,6 +41,8 @@ pub mod extract;
 pub mod flac;
 pub mod format;
 pub mod hash;
+#[cfg(feature = "index")]
+pub mod index;
 pub mod info;
 pub mod interrupt;
 pub mod manifest;

@@ -191,3 +191,53 @@ fn a_name_that_is_no_text_is_told_once() {
     bag(&s.path("archive"), &[]).exits(3).says("no Unicode text").says("errors/mismatches: 1");
     verify(&s.path("archive"), &[]).exits(0);
 }
+
+#[cfg(feature = "index")]
+#[test]
+fn the_search_index_stands_beside_the_payload() {
+    let index = |dir: &Path| Run::of(tiff2flac().arg("index").arg(dir).output().unwrap()).exits(0);
+    let search =
+        |dir: &Path| Run::of(tiff2flac().arg("search").arg(dir).arg("day1").output().unwrap()).exits(0).says("1 of 1");
+    let s = archived();
+    let dir = s.path("archive");
+    index(&dir);
+    bag(&dir, &["--into", s.path("links").to_str().unwrap()]).exits(0);
+    assert!(!s.path("links/data/index.sqlite").exists());
+    bag(&dir, &[]).exits(0);
+    assert!(dir.join("index.sqlite").exists() && !dir.join("data/index.sqlite").exists());
+    index(&dir).says("skipped: 3");
+    // Named by its payload's folder it is the same archive.
+    index(&dir.join("data")).says("skipped: 3");
+    search(&dir);
+    for bag in [&dir, &s.path("links")] {
+        search(bag);
+        assert!(bag.join("index.sqlite").exists() && !bag.join("data/index.sqlite").exists());
+        assert_valid(bag);
+        verify(bag, &[]).exits(0);
+    }
+    let passage = s.path("p.wav");
+    let mut cut = tiff2flac();
+    cut.arg("cut").arg(&dir).args(["--source", "a.wav", "--to", "1"]).arg("-o").arg(&passage);
+    Run::of(cut.output().unwrap()).exits(0);
+    // Other commands take no notice of it, and it is brought up to date after them.
+    s.put("more/day1/d.wav", &wav(1, 8000, 16, &sound(9000, 1, 16, 9)));
+    archive(&s.path("more"), &dir, &[]).exits(0);
+    fs::copy(dir.join("index.sqlite"), dir.join("data/index.sqlite")).unwrap();
+    bag(&dir, &[]).exits(0);
+    assert_valid(&dir);
+    Run::of(tiff2flac().arg("search").arg(&dir).arg("day1").output().unwrap()).exits(0).says("2 of 2");
+    Run::of(tiff2flac().arg("rebuild-manifest").arg(&dir).arg("--overwrite").output().unwrap()).exits(0);
+    let into = s.path("merged");
+    index(&s.path("links"));
+    Run::of(tiff2flac().arg("merge").arg(&dir).arg("--into").arg(&into).output().unwrap()).exits(0);
+    assert!(!into.join("index.sqlite").exists());
+    // By renaming, where there are recordings in a folder named data.
+    let s = Scratch::new();
+    s.put("in/data/day1.wav", &wav(1, 8000, 16, &sound(900, 1, 16, 1)));
+    archive(&s.path("in"), &s.path("archive"), &[]).exits(0);
+    index(&s.path("archive"));
+    bag(&s.path("archive"), &[]).exits(0);
+    assert_valid(&s.path("archive"));
+    search(&s.path("archive"));
+    assert_valid(&s.path("archive"));
+}

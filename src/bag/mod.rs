@@ -110,6 +110,7 @@ fn locked(options: &Options, root: &Path, interrupt: &Interrupt, observer: &dyn 
                 // That of an attempt that was interrupted.
                 ArchiveLock::acquire(&options.dir)?.release(true)?;
             }
+            remove_index(root)?;
             write_tags(&options.dir, options, &items)?;
         }
         None => in_place(options, &items)?,
@@ -204,14 +205,15 @@ fn item(
     }
 }
 
-/// All files of an archive but those of work in progress.
+/// All files of an archive but those of work in progress, and the search index, which is a cache and changes.
 fn list(root: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     list_all(root, Path::new(""), &mut files)?;
     // What an interrupted attempt has linked is made anew.
     let leftover = is_ours(root);
     files.retain(|path| {
-        let tag = path.parent() == Some(Path::new("")) && path.to_str().is_some_and(tags::is_tag_file);
+        let outside = |name: &str| tags::is_tag_file(name) || manifest::is_index_file(name);
+        let tag = path.parent() == Some(Path::new("")) && path.to_str().is_some_and(outside);
         !(path.starts_with(TEMP_DIR) || tag || leftover && path.starts_with(PAYLOAD_DIR))
     });
     files.sort();
@@ -228,6 +230,17 @@ fn list_all(root: &Path, relative: &Path, files: &mut Vec<PathBuf>) -> Result<()
         match kind.is_dir() {
             true => list_all(root, &below, files)?,
             false => files.push(below),
+        }
+    }
+    Ok(())
+}
+
+/// Removes a search index from what is, or becomes, a payload: it is in no list, and is made again beside it at will.
+fn remove_index(root: &Path) -> Result<()> {
+    for entry in fs::read_dir(root).map_err(Error::while_("listing", root))? {
+        let entry = entry.map_err(Error::while_("listing", root))?;
+        if entry.file_name().to_str().is_some_and(manifest::is_index_file) {
+            fs::remove_file(entry.path()).map_err(Error::while_("removing the search index", &entry.path()))?;
         }
     }
     Ok(())
@@ -349,6 +362,7 @@ fn by_renaming(options: &Options, items: &[Item]) -> Result<()> {
         let text = format!("{}; make the bag elsewhere with --into", e.message());
         Error::new(e.kind(), text).at_path(dir)
     };
+    remove_index(dir)?;
     if let Err(e) = durable::rename(dir, &new.join(PAYLOAD_DIR)) {
         let _ = fs::remove_dir_all(&new);
         return Err(advice(e));

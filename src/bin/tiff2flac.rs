@@ -1,5 +1,6 @@
 //! `tiff2flac`: gives back what `audio2tiff` archived, and checks archives.
 
+mod commands;
 mod terminal;
 
 use std::io::Write;
@@ -62,14 +63,14 @@ struct Extract {
 }
 
 #[derive(Args)]
-struct Workers {
+pub(crate) struct Workers {
     /// Threads in all [default: all cores]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
 }
 
 impl Workers {
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
         self.workers.map_or_else(all, usize::from)
     }
@@ -186,6 +187,14 @@ enum Command {
         #[command(flatten)]
         verbosity: Verbosity,
     },
+    /// Take a passage out of a recording, to the sample
+    Cut(commands::cut::Args),
+    /// Make the search index of an archive, or bring it up to date
+    #[cfg(feature = "index")]
+    Index(commands::index::Args),
+    /// Find recordings by words, metadata and time
+    #[cfg(feature = "index")]
+    Search(commands::search::Args),
 }
 
 #[derive(Args)]
@@ -271,6 +280,8 @@ const EXAMPLES: &str = "Examples:
   tiff2flac protect archive --parity 5%             recovery data beside each TIFF
   tiff2flac repair archive                          mend damaged TIFFs with it
   tiff2flac salvage archive --out-dir salvaged      what is left of what cannot be mended
+  tiff2flac search archive 'harbour anna' --from 2026-05-01 --field speaker=anna
+  tiff2flac cut archive --source interview.wav --from 1:30:00 --to 1:31:10 -o passage.flac
 
 Exit status: 0 all well; 1 the run could not go on (no archive there, output not writable); 2 wrong
 usage; 3 something could not be verified or restored (named on stderr), all the rest was done;
@@ -315,6 +326,11 @@ fn main() -> ExitCode {
             let result = extract::salvage(&archive_dir(&dir), &out_dir, workers.count(), &interrupt, &terminal);
             terminal.finish(result)
         }
+        Some(Command::Cut(args)) => commands::cut::run(args, &interrupt),
+        #[cfg(feature = "index")]
+        Some(Command::Index(args)) => commands::index::run(args, &interrupt),
+        #[cfg(feature = "index")]
+        Some(Command::Search(args)) => commands::search::run(args, &interrupt),
         None => match &cli.extract.install_docs {
             Some(prefix) => terminal::docs::install(Cli::command(), prefix),
             None => run(cli.extract, &interrupt),

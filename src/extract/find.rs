@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::extract::recover::{self, Recovered};
 use crate::interrupt::Interrupt;
 use crate::manifest::{
-    self, ArchiveIndex, ChunkRecord, MANIFEST_NAME, Origin, ReadLimits, Real, Restore, Severity, Sha256Sum,
+    self, ArchiveIndex, ChunkRecord, JsonText, MANIFEST_NAME, Origin, ReadLimits, Real, Restore, Severity, Sha256Sum,
     SourceRecord,
 };
 use crate::timestamp;
@@ -78,12 +78,20 @@ pub struct Source {
     pub modified: Option<String>,
     /// Frames (samples a channel) in it.
     pub total_samples: Option<u64>,
-    /// Hz; the true rate, also where FLAC's header cannot hold it.
-    pub sample_rate: Option<Real>,
     /// What restoring gives.
     pub restore: Option<Restore>,
     /// The container's short word.
     pub container: String,
+    /// The form of the samples, or the codec of a coded source, where known.
+    pub sample_format: Option<String>,
+    /// Hz, where known; the true rate, also where FLAC's header cannot hold it.
+    pub sample_rate: Option<Real>,
+    /// Channels, where known.
+    pub channels: Option<u32>,
+    /// Bits of a sample in its container, where known.
+    pub bits_per_sample: Option<u32>,
+    /// Who, where, when: an object, where there is anything.
+    pub metadata: Option<JsonText>,
     /// Written by this program, not by the original ones.
     pub ours: bool,
     /// Something of it is listed as failed or missing, so that it cannot be rebuilt.
@@ -259,9 +267,13 @@ fn source(record: &SourceRecord, relative_path: String) -> Source {
         size_bytes: record.size_bytes,
         modified: record.modified.clone(),
         total_samples: record.total_samples,
-        sample_rate: record.sample_rate,
         restore: record.restore.clone(),
         container: record.container.clone().unwrap_or_default(),
+        sample_format: record.sample_format.clone(),
+        sample_rate: record.sample_rate,
+        channels: record.channels,
+        bits_per_sample: record.bits_per_sample,
+        metadata: record.metadata.clone(),
         incomplete: false,
         chunks: Vec::new(),
     }

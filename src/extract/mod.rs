@@ -11,6 +11,7 @@
 //! | `check` | a TIFF and its FLACs against their checksums |
 //! | `copy` | a FLAC out of its TIFF |
 //! | `rebuild` | a source out of its TIFFs |
+//! | `cut` | a passage out of a recording |
 //! | `recover` | an archive whose manifest is lost |
 //! | `salvage` | all that is whole of a source that cannot be restored |
 //! | `mend` | recovery data added to an archive, damaged TIFFs repaired with it |
@@ -18,6 +19,7 @@
 
 pub(crate) mod check;
 mod copy;
+pub mod cut;
 mod find;
 mod mend;
 pub(crate) mod rebuild;
@@ -41,6 +43,8 @@ use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest;
 use crate::positioned::{self, ReadAt};
+#[cfg(feature = "index")]
+pub(crate) use check::belongs;
 pub use find::{Chunk, Found, Note, Problem, Source, find};
 pub use mend::{protect, repair};
 use rebuild::{Output, Rebuilder};

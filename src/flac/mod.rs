@@ -27,6 +27,7 @@ mod residual;
 mod restore;
 mod rice;
 mod scan;
+mod seek;
 mod simd;
 mod stream;
 mod subframe;
@@ -42,6 +43,7 @@ pub use metadata::{
     SeekTable, StreamInfo, VorbisComment,
 };
 pub use scan::{FoundFrame, find_frame, frame_length};
+pub use seek::{FramePlace, locate, numbered_sample};
 pub use stream::{Damage, Frame, Md5Status, StreamCheck, StreamDecoder, StreamItem, check_stream};
 
 use crate::error::{Error, Result};

@@ -40,6 +40,14 @@ impl<'a> Window<'a> {
         Window { source, end: end.max(start), bytes: Vec::new(), start, at: 0 }
     }
 
+    pub(super) fn source(&self) -> &'a dyn ReadAt {
+        self.source
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Position of the next byte in the source.
     pub(super) fn position(&self) -> u64 {
         self.start + self.at as u64

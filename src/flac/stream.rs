@@ -10,6 +10,7 @@ use super::md5::SampleMd5;
 use super::metadata::{Metadata, StreamInfo};
 use super::numbering::Numbering;
 use super::scan::Window;
+use super::seek::FramePlace;
 use crate::error::{Error, Result};
 use crate::positioned::ReadAt;
 
@@ -168,6 +169,14 @@ impl<'a> StreamDecoder<'a> {
             metadata,
             ended: false,
         }
+    }
+
+    /// Goes on at a frame that was found by [`locate`](super::locate), without the MD5.
+    pub fn from_place(mut self, place: FramePlace) -> Self {
+        self.window = Window::new(self.window.source(), place.offset, self.window.end());
+        self.position = place.sample;
+        self.md5 = None;
+        self
     }
 
     /// Leaves out the MD5, which is a good part of the time.

@@ -43,7 +43,7 @@ pub use lock::{ArchiveLock, LOCK_NAME};
 pub use model::{
     ChunkRecord, Chunks, FORMAT, FORMAT_VERSION, Files, GroupRecord, Manifest, Restore, SourceRecord, created_by,
 };
-pub use names::{TiffNames, chunk_id, chunk_tiff_name, stem_of_tiff};
+pub use names::{INDEX_NAME, TiffNames, chunk_id, chunk_tiff_name, is_index_file, stem_of_tiff};
 pub use paths::{confine, path_to_text, safe_foreign_path, safe_relative_path};
 pub use renames::{finish_renames, recover_renames};
 pub use sums::{SUMS_NAME, Sums};

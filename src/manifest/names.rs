@@ -23,6 +23,16 @@ const LONGEST_STEM: usize = 222;
 const INFIX: &str = "_chunk_";
 const SUFFIX: &str = ".tiff";
 
+/// The search index beside the manifest: a cache, made again at will, in no checksum list and never needed to restore.
+pub const INDEX_NAME: &str = "index.sqlite";
+
+/// Whether a name in the archive's folder is that of the search index or of a file that SQLite or an unfinished build
+/// keeps beside it. Such files belong to no source and are nothing to check.
+pub fn is_index_file(name: &str) -> bool {
+    let rest = name.strip_prefix(INDEX_NAME);
+    matches!(rest, Some("" | "-journal" | "-wal" | "-shm" | ".part" | ".part-journal"))
+}
+
 /// `chunk_000000`.
 pub fn chunk_id(number: u64) -> String {
     format!("chunk_{number:06}")
@@ -105,7 +115,7 @@ fn key(stem: &str) -> String {
 /// The folder in the archive for a folder of the input.
 fn mirrored(folder: &str) -> String {
     let first = folder.split('/').next().unwrap_or(folder);
-    let own = [TEMP_DIR, MANIFEST_NAME, SIGNATURE_NAME, SUMS_NAME];
+    let own = [TEMP_DIR, MANIFEST_NAME, SIGNATURE_NAME, SUMS_NAME, INDEX_NAME];
     if own.iter().any(|name| name.eq_ignore_ascii_case(first)) {
         return format!("{first}_{}", &folder[first.len()..]);
     }

@@ -237,6 +237,7 @@ impl<'a> Extras<'a> {
         let name = manifest::path_to_text(relative).unwrap_or_default();
         if self.listed.contains(name.as_str())
             || OWN.contains(&name.as_str())
+            || manifest::is_index_file(&name)
             || self.is_companion(&name)
             || (self.ignore)(&name, &path)
         {

@@ -77,7 +77,8 @@ impl Terminal {
     fn say(&self, line: &str) {
         self.bars.suspend(|| {
             // Nobody is left to be told when stderr is gone.
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
+            let lines: Vec<String> = line.split('\n').map(printable).collect();
+            let _ = writeln!(std::io::stderr().lock(), "{}", lines.join("\n"));
         });
     }
 
@@ -88,6 +89,16 @@ impl Terminal {
         }
     }
 
+    /// Takes the bars away.
+    fn clear(&self) {
+        if let Ok(mut state) = self.state.lock() {
+            state.items.drain().for_each(|(_, bar)| bar.finish_and_clear());
+            if let Some(bar) = state.total.take() {
+                bar.finish_and_clear();
+            }
+        }
+    }
+
     /// Shows how the run came out, and gives the exit status.
     pub fn finish(&self, result: Result<Summary>) -> ExitCode {
         self.finish_as(result.map(|summary| (summary, Map::new(), if summary.errors > 0 { INCOMPLETE } else { OK })))
@@ -95,12 +106,7 @@ impl Terminal {
 
     /// As [`Terminal::finish`], with further fields for the summary, and the exit status of a run that ended.
     pub fn finish_as(&self, result: Result<(Summary, Map<String, Value>, u8)>) -> ExitCode {
-        if let Ok(mut state) = self.state.lock() {
-            state.items.drain().for_each(|(_, bar)| bar.finish_and_clear());
-            if let Some(bar) = state.total.take() {
-                bar.finish_and_clear();
-            }
-        }
+        self.clear();
         let code = match result {
             Ok((summary, more, code)) => {
                 if self.verbosity.json {
@@ -142,6 +148,12 @@ impl Terminal {
         bar.set_style(style.progress_chars("=> "));
         bar.enable_steady_tick(Duration::from_millis(500));
         bar
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
@@ -224,6 +236,14 @@ fn failure(item: &str, error: &Error) -> String {
         _ if item.is_empty() => error.to_string(),
         _ => format!("{item}: {error}"),
     }
+}
+
+/// Text without what would move a terminal's cursor or turn its writing around.
+pub fn printable(text: &str) -> String {
+    let odd = |c: char| {
+        c.is_control() || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if odd(c) { '\u{FFFD}' } else { c }).collect()
 }
 
 /// First Ctrl-C (or TERM, HUP): stop soon, tidily. Second: at once.
