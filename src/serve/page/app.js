@@ -132,8 +132,9 @@ document.addEventListener('keydown', (event) => {
 window.addEventListener('hashchange', route);
 getJson('/api/archive').then((archive) => {
   $('archive-name').textContent = archive.name;
-  document.title = archive.name;
+  if (!view) document.title = archive.name;
   wall.archive = archive;
+  if (!view && wall.total) wall.tell();
   const hours = amount(archive.seconds);
   $('home').title = `${number(archive.sources)} recordings, ${number(archive.chunks)} chunks${hours ? `, ${hours}` : ''}`;
 }, (e) => sayProblem(e.message));

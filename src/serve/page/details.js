@@ -31,7 +31,10 @@ function table(rows) {
 }
 
 function about(source) {
+  const order = Object.keys(NAMES);
+  const rank = (key) => (order.includes(key) ? order.indexOf(key) : order.length);
   const metadata = Object.entries(source.metadata || {}).filter(([key, value]) => key !== 'fields' && typeof value !== 'object');
+  metadata.sort(([a], [b]) => rank(a) - rank(b));
   const fields = Array.isArray(source.metadata?.fields) ? source.metadata.fields.filter((f) => f && typeof f === 'object') : [];
   const parts = [el('h2', {}, 'About')];
   if (metadata.length) parts.push(table(metadata.map(([key, value]) => [label(key), value])));
@@ -73,7 +76,7 @@ class Chunks {
     return el('section', { class: 'chunks', 'aria-labelledby': 'chunks-title' },
       el('div', { class: 'row' }, el('h2', { id: 'chunks-title' }, 'Chunks'), this.all, this.summary),
       el('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Chunks' }, el('table', {},
-        el('thead', {}, el('tr', {}, ...['Time', 'TIFF', 'State', 'FLAC'].map((h) => el('th', { scope: 'col' }, h)))), this.body)),
+        el('thead', {}, el('tr', {}, ...['Time', 'State', 'FLAC', 'TIFF'].map((h) => el('th', { scope: 'col' }, h)))), this.body)),
       this.more);
   }
 
@@ -86,18 +89,18 @@ class Chunks {
 
   row(chunk) {
     const place = chunk.start === null ? '–' : `${duration(chunk.start)} – ${duration(chunk.end)}`;
-    const cell = el('td');
+    const cell = el('td', {}, el('div', { class: 'row tight' }));
     this.cells.set(chunk.id, cell);
     this.fill(chunk);
     const flac = chunk.playable
       ? el('a', { class: 'button', href: `/chunk/${chunk.id}/flac?download=1`, download: '', title: `SHA-256 ${chunk.flac_sha256}` }, bytes(chunk.flac_size))
       : '–';
     return el('tr', {}, el('td', {}, el('button', { type: 'button', class: 'plain', title: 'Play from here', onclick: () => this.go(chunk.start) }, place)),
-      el('td', { class: 'mono' }, el('bdi', {}, chunk.tiff)), cell, el('td', {}, flac));
+      cell, el('td', {}, flac), el('td', { class: 'mono' }, el('bdi', {}, chunk.tiff)));
   }
 
   fill(chunk, busy = false) {
-    const cell = this.cells.get(chunk.id);
+    const cell = this.cells.get(chunk.id)?.firstChild;
     if (!cell) return;
     const [kind, word, why] = state(chunk);
     const mark = el('span', { class: `state ${busy ? 'open' : kind}`, title: why }, busy ? 'reading …' : word);
@@ -142,8 +145,8 @@ export function details(source, go, signal) {
   const chunks = new Chunks(source, go, signal);
   const provable = source.sha256 && source.size !== null && source.complete;
   const original = provable
-    ? el('p', {}, el('a', { class: 'button main', id: 'original', href: `/source/${source.id}/original`, download: '' }, `Original file, ${bytes(source.size)}`),
-      el('span', { class: 'soft' }, ' Rebuilt byte for byte; the download only completes if its SHA-256 is right.'))
+    ? el('p', { class: 'row' }, el('a', { class: 'button main', id: 'original', href: `/source/${source.id}/original`, download: '' }, `Original file, ${bytes(source.size)}`),
+      el('span', { class: 'soft' }, 'Rebuilt byte for byte; the download only completes if its SHA-256 is right.'))
     : el('p', { class: 'soft' }, source.complete
       ? 'The archive does not say what the original file was to the byte.' : 'The original file cannot be rebuilt: something of it is missing.');
   const whole = source.samples ? el('p', {}, el('a', { class: 'button', href: `/source/${source.id}/wav?download=1`, download: '' }, 'All of it as WAV')) : null;

@@ -363,7 +363,7 @@ export class Spectrogram {
       const inside = Math.min(Math.max(x, plot.x + 14), plot.x + plot.width - 22);
       pen.fillText(duration(n * step, digits), inside, plot.y + plot.height + 13);
       const clock = step >= 1 && clockAt(this.source.recorded, n * step);
-      if (clock) pen.fillText(step >= 86400 ? clock.date : clock.time, Math.max(inside, plot.x + 22), plot.y - 10);
+      if (clock) pen.fillText(step >= 86400 ? clock.date : clock.time, Math.min(Math.max(x, plot.x + 24), plot.x + plot.width - 26), plot.y - 10);
     }
   }
 

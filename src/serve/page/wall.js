@@ -14,6 +14,8 @@ export class Wall {
     Object.assign(this, { box, empty, section, archive: null, total: 0, sources: 0, wanted: null });
     this.cards = new Map();
     this.pages = new Map();
+    this.loading = new Map();
+    this.due = null;
     this.focused = 0;
     this.run = null;
     const later = () => this.later();
@@ -40,10 +42,11 @@ export class Wall {
     this.run?.abort();
     this.run = new AbortController();
     const run = this.run;
-    this.address = `/api/chunks?${new URLSearchParams(wanted)}`;
+    const address = `/api/chunks?${new URLSearchParams(wanted)}`;
     try {
-      const first = await getJson(`${this.address}&offset=0&limit=${PAGE}`, run.signal);
+      const first = await getJson(`${address}&offset=0&limit=${PAGE}`, run.signal);
       if (run.signal.aborted) return;
+      this.address = address;
       this.pages = new Map([[0, first.items]]);
       this.loading = new Map();
       this.total = first.total;
@@ -85,9 +88,10 @@ export class Wall {
   layout() {
     const width = this.box.clientWidth;
     const gap = width < 600 ? 12 : 16;
-    const columns = Math.max(1, Math.floor((width + gap) / ((width < 600 ? 300 : 232) + gap)));
+    const least = width < 600 || width > 1900 ? 300 : 232;
+    const columns = Math.max(1, Math.floor((width + gap) / (least + gap)));
     const cell = (width - gap * (columns - 1)) / columns;
-    const height = Math.round(Math.min(cell * 0.5, 200)) + 66 + gap;
+    const height = Math.round(Math.min(cell * 0.5, 200)) + (width > 1900 ? 72 : 66) + gap;
     const rows = Math.ceil(this.total / columns);
     const real = rows * height;
     return { gap, columns, cell, height, rows, real, shown: Math.min(real, HIGHEST) };
@@ -124,6 +128,7 @@ export class Wall {
         else this.place(index, fresh);
         this.cards.set(index, fresh);
         card = fresh;
+        if (item && index === this.due) queueMicrotask(() => this.giveFocus());
       }
       const [column, row] = [index % layout.columns, Math.floor(index / layout.columns)];
       card.style.width = `${layout.cell}px`;
@@ -152,16 +157,15 @@ export class Wall {
     for (let page = first; page <= last; page++) {
       if (this.pages.has(page) || this.loading.has(page)) continue;
       const control = new AbortController();
-      const { run, loading } = this;
+      const { run, loading, pages } = this;
       loading.set(page, control);
       const stop = () => control.abort();
       run.signal.addEventListener('abort', stop, { once: true });
       getJson(`${this.address}&offset=${page * PAGE}&limit=${PAGE}`, control.signal).then((answer) => {
-        if (run !== this.run) return;
-        this.pages.set(page, answer.items);
-        for (const old of this.pages.keys()) {
-          if (this.pages.size <= KEPT) break;
-          if (Math.abs(old - page) > 4) this.pages.delete(old);
+        pages.set(page, answer.items);
+        for (const old of pages.keys()) {
+          if (pages.size <= KEPT) break;
+          if (Math.abs(old - page) > 4) pages.delete(old);
         }
         this.later();
       }).catch((e) => {
@@ -192,7 +196,7 @@ export class Wall {
     if (item.ok === true) picture.append(el('span', { class: 'badge good', title: 'Compared with its checksum' }, '✓'));
     if (item.ok === false || item.problem) picture.append(el('span', { class: 'badge bad', title: item.problem || 'Not what was archived' }, '!'));
     const when = clock ? `${clock.date}  ${clock.time}` : place;
-    const facts = [clock && item.start > 0 ? `at ${duration(item.start)}` : '', kilohertz(item.rate)].filter(Boolean).join(' · ');
+    const facts = [clock && item.start > 0 ? duration(item.start) : '', kilohertz(item.rate)].filter(Boolean).join(' · ');
     const link = el('a', { class: 'link', href: `#source=${item.source}&t=${item.start}`, tabindex: index === this.focused ? 0 : -1 },
       picture,
       el('bdi', { class: 'name', title: item.folder ? `${item.folder}/${item.name}` : item.name }, item.name),
@@ -225,11 +229,17 @@ export class Wall {
     if (before) before.tabIndex = -1;
     this.focused = index;
     this.draw();
-    const link = this.cards.get(index)?.querySelector('a');
-    if (link) {
-      link.tabIndex = 0;
-      link.focus({ preventScroll: true });
-    }
+    this.due = index;
+    this.giveFocus();
+  }
+
+  /** A card whose page is still to come gets the focus when it is there. */
+  giveFocus() {
+    const link = this.cards.get(this.due)?.querySelector('a');
+    if (!link) return;
+    this.due = null;
+    link.tabIndex = 0;
+    link.focus({ preventScroll: true });
   }
 
   /** Keys on the wall; says whether one was used. */
