@@ -23,6 +23,7 @@
 //! | [`parity`] | Reed–Solomon recovery data of a TIFF: written beside it, judged, repaired with |
 //! | [`manifest`] | `manifest.json`, the journal, `SHA256SUMS`; manifests of the original programs |
 //! | `index` (feature) | an SQLite database of what is in the archive, and searching it |
+//! | `serve` (feature) | a local page to look through an archive and listen to it |
 //! | [`format`] | what the pages of our TIFFs say about themselves |
 //! | [`events`], [`error`], [`interrupt`] | what a run tells, how it fails, how it is stopped |
 //! | [`hash`], [`durable`], [`positioned`], [`timestamp`] | checksums, files that are whole or not there, positioned reads, file times |
@@ -49,6 +50,8 @@ pub mod manifest;
 pub mod parity;
 pub mod positioned;
 pub mod preview;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod sign;
 pub mod source;
 pub mod timestamp;

@@ -195,6 +195,9 @@ enum Command {
     /// Find recordings by words, metadata and time
     #[cfg(feature = "index")]
     Search(commands::search::Args),
+    /// Look through an archive and listen to it, in a browser
+    #[cfg(feature = "serve")]
+    Serve(commands::serve::Args),
 }
 
 #[derive(Args)]
@@ -282,6 +285,7 @@ const EXAMPLES: &str = "Examples:
   tiff2flac salvage archive --out-dir salvaged      what is left of what cannot be mended
   tiff2flac search archive 'harbour anna' --from 2026-05-01 --field speaker=anna
   tiff2flac cut archive --source interview.wav --from 1:30:00 --to 1:31:10 -o passage.flac
+  tiff2flac serve archive                           look and listen, in a browser
 
 Exit status: 0 all well; 1 the run could not go on (no archive there, output not writable); 2 wrong
 usage; 3 something could not be verified or restored (named on stderr), all the rest was done;
@@ -331,6 +335,8 @@ fn main() -> ExitCode {
         Some(Command::Index(args)) => commands::index::run(args, &interrupt),
         #[cfg(feature = "index")]
         Some(Command::Search(args)) => commands::search::run(args, &interrupt),
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(args)) => commands::serve::run(args, &interrupt),
         None => match &cli.extract.install_docs {
             Some(prefix) => terminal::docs::install(Cli::command(), prefix),
             None => run(cli.extract, &interrupt),

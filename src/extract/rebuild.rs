@@ -23,6 +23,8 @@ use crate::source::samples;
 /// Where rebuilt bytes go: into a file, or only through the hash (a check that writes nothing).
 pub(crate) struct Output {
     file: Option<File>,
+    /// Whoever takes the bytes as they come.
+    taker: Option<Box<dyn Write + Send>>,
     sha: Sha256,
     written: u64,
 }
@@ -30,15 +32,25 @@ pub(crate) struct Output {
 impl Output {
     /// Writes to `file`, or only hashes.
     pub(crate) fn new(file: Option<File>) -> Output {
-        Output { file, sha: Sha256::new(), written: 0 }
+        Output { file, taker: None, sha: Sha256::new(), written: 0 }
+    }
+
+    /// Hands the bytes on as they come, before it is known whether all of them are right.
+    #[cfg(feature = "serve")]
+    pub(crate) fn taken_by(taker: Box<dyn Write + Send>) -> Output {
+        Output { file: None, taker: Some(taker), sha: Sha256::new(), written: 0 }
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.written += bytes.len() as u64;
-        let Output { file, sha, .. } = self;
-        let mut write = || match file {
-            Some(file) => file.write_all(bytes).map_err(|e| Error::io("writing the rebuilt file", e)),
-            None => Ok(()),
+        let Output { file, taker, sha, .. } = self;
+        let write = || {
+            let written = match (file, taker) {
+                (Some(file), _) => file.write_all(bytes),
+                (None, Some(taker)) => taker.write_all(bytes),
+                (None, None) => Ok(()),
+            };
+            written.map_err(|e| Error::io("writing the rebuilt file", e))
         };
         if bytes.len() < 64 << 10 {
             sha.update(bytes);

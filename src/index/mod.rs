@@ -18,8 +18,10 @@
 //! | `words` | text for and queries of the full-text tables |
 //! | `thumbnail` | page 0 → a small JPEG |
 //! | `search` | finding sources by words, fields and time |
+//! | `chunks` | the chunks of what a search finds, in order |
 //! | `wall` | times of day as numbers that compare |
 
+mod chunks;
 mod read;
 mod schema;
 mod search;
@@ -35,6 +37,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorKind};
 use crate::manifest::{INDEX_NAME, archive_dir, bag_around};
+pub use chunks::{ChunkOrder, matching_chunks};
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, open_read_only, open_writable};
 pub use search::{Hit, Hits, Query, search};
 pub use thumbnail::{Thumbnail, thumbnail};

@@ -101,14 +101,14 @@ impl Hit {
 }
 
 /// The conditions of a query, as SQL over `sources s`.
-struct Conditions {
+pub(super) struct Conditions {
     matching: Option<String>,
     text: String,
     values: Vec<Sql>,
 }
 
 impl Conditions {
-    fn of(query: &Query) -> Option<Conditions> {
+    pub(super) fn of(query: &Query) -> Option<Conditions> {
         let matching = words::query(&query.text);
         if matching.is_none() && !query.text.trim().is_empty() {
             return None;
@@ -166,7 +166,7 @@ impl Conditions {
     }
 
     /// `FROM …` with all conditions, and the values in their order.
-    fn from(&self) -> (String, Vec<Sql>) {
+    pub(super) fn from(&self) -> (String, Vec<Sql>) {
         let mut values: Vec<Sql> = Vec::new();
         let start = match &self.matching {
             Some(matching) => {

@@ -5,3 +5,5 @@ pub mod cut;
 pub mod index;
 #[cfg(feature = "index")]
 pub mod search;
+#[cfg(feature = "serve")]
+pub mod serve;

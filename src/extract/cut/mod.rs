@@ -215,7 +215,7 @@ pub fn cut_to_wav(
 }
 
 /// What a passage says of itself: where it comes from.
-fn about(source: &Source, recording: &Recording, from: u64, to: u64) -> Vec<(String, String)> {
+pub(crate) fn about(source: &Source, recording: &Recording, from: u64, to: u64) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     let metadata = source.metadata.as_ref().map(|m| m.object()).unwrap_or_default();
     for (key, value) in &metadata {
