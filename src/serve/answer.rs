@@ -124,12 +124,9 @@ mod tests {
     fn no_name_gets_out_of_its_header() {
         let text = |name| attachment(name).to_str().unwrap().to_owned();
         assert_eq!(text("a b.flac"), "attachment; filename=\"a b.flac\"; filename*=UTF-8''a%20b.flac");
-        let odd = text("\"; x=\r\nSet-Cookie: a\u{202e}/../é鳥.wav");
-        assert_eq!(
-            odd,
-            "attachment; filename=\"_; x=__Set-Cookie_ a__.._ä.wav\"; filename*=UTF-8''".replace('ä', "__")
-                + "_%3B%20x%3D__Set-Cookie_%20a__.._%C3%A9%E9%B3%A5.wav"
-        );
+        let odd = text("\"; x=\r\nSet-Cookie: a\u{202e}/../é.wav");
+        let (plain, encoded) = ("__ x=__Set-Cookie_ a__..__.wav", "_%3B%20x%3D__Set-Cookie_%20a__.._%C3%A9.wav");
+        assert_eq!(odd, format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"));
     }
 
     #[test]

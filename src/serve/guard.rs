@@ -64,7 +64,7 @@ pub(super) struct Guard {
     cookie_name: String,
 }
 
-type Refused = Response<Body>;
+type Refused = Box<Response<Body>>;
 
 impl Guard {
     pub fn new(token: Option<Token>, hosts: Vec<String>, port: u16) -> Guard {
@@ -78,23 +78,23 @@ impl Guard {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             let mut answer = answer::plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
             answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Err(answer);
+            return Err(answer.into());
         }
         if request.uri().path_and_query().map_or(0, |p| p.as_str().len()) > LONGEST_URI {
-            return Err(answer::plain(StatusCode::URI_TOO_LONG, "the address is too long"));
+            return Err(answer::plain(StatusCode::URI_TOO_LONG, "the address is too long").into());
         }
         if !request.body().is_end_stream() {
-            return Err(answer::plain(StatusCode::BAD_REQUEST, "a request has no body here"));
+            return Err(answer::plain(StatusCode::BAD_REQUEST, "a request has no body here").into());
         }
         if !self.is_ours(request.uri(), request.headers(), local) {
             let text = "this server does not go by that name; see --host";
-            return Err(answer::plain(StatusCode::MISDIRECTED_REQUEST, text));
+            return Err(answer::plain(StatusCode::MISDIRECTED_REQUEST, text).into());
         }
         let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
         let own = matches!(site, None | Some(b"same-origin" | b"none"));
         let path = request.uri().path();
         if !own && path != "/" {
-            return Err(answer::plain(StatusCode::FORBIDDEN, "not for other sites"));
+            return Err(answer::plain(StatusCode::FORBIDDEN, "not for other sites").into());
         }
         match &self.token {
             Some(token) if !path.starts_with("/page/") => self.know(token, request),
@@ -148,11 +148,11 @@ impl Guard {
                 answer.headers_mut().insert(header::SET_COOKIE, cookie);
             }
             answer.headers_mut().insert(header::REFRESH, HeaderValue::from_static("0; url=/"));
-            return Err(answer);
+            return Err(answer.into());
         }
         let mut answer = answer::html(StatusCode::UNAUTHORIZED, super::page::ASK);
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Err(answer)
+        Err(answer.into())
     }
 
     /// What every answer says.

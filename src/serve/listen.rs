@@ -49,7 +49,7 @@ pub(super) async fn accept(listener: TcpListener, guard: Arc<Guard>, routes: Rou
             async move {
                 let mut answer = match guard.admit(&request, local.ip()) {
                     Ok(()) => routes.call(request.map(Body::new)).await?,
-                    Err(refusal) => refusal,
+                    Err(refusal) => *refusal,
                 };
                 Guard::finish(answer.headers_mut());
                 Ok::<_, Infallible>(answer)

@@ -219,7 +219,7 @@ mod tests {
         for spacing in [32, 128, 4096, 131_072] {
             for rate in [8_000.0, 44_100.0, 384_000.0] {
                 let n = frame_len(rate, spacing);
-                assert!(n.is_power_of_two() && n >= 256 && n <= 1 << 15);
+                assert!(n.is_power_of_two() && (256..=1 << 15).contains(&n));
             }
         }
     }
