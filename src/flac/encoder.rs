@@ -22,6 +22,9 @@ const MAX_FRAME_NUMBER: u64 = (1 << 31) - 1;
 /// Part of a block over which the window rises and falls.
 const TAPER: f64 = 0.5;
 
+/// Shortest block of which parts are looked at by themselves.
+const SHORTEST_DIVIDED: usize = 256;
+
 /// The block size that suits a rate and a level: as much signal as stays alike, within the streamable subset.
 pub fn default_block_size(sample_rate: u32, level: Level) -> u32 {
     let _ = (sample_rate, level);
@@ -37,6 +40,9 @@ pub struct FrameEncoder {
     rice: RiceLimits,
     isa: Isa,
     window: Window,
+    /// Where the encoder looks longer: windows over parts of the block, by a multiple of four.
+    parts: Vec<Window>,
+    thorough: bool,
     scratch: Scratch,
     side: Vec<i32>,
     mid: Vec<i32>,
@@ -91,6 +97,8 @@ impl FrameEncoder {
             rice,
             isa: Isa::detect(),
             window: Window::default(),
+            parts: Vec::new(),
+            thorough: level == Level::Best,
             scratch: Scratch::default(),
             side: Vec::new(),
             mid: Vec::new(),
@@ -109,6 +117,7 @@ impl FrameEncoder {
         let len = planes[0].len();
         if self.window.values.len() != len {
             self.window = Window::tukey(len, TAPER);
+            self.parts = if self.thorough && len >= SHORTEST_DIVIDED { Window::parts(len) } else { Vec::new() };
         }
         // Room for all channels verbatim, and for the writer to store whole words.
         let room = planes.len() * ((len * (usize::from(self.format.bits_per_sample) + 1)).div_ceil(8) + 8);
@@ -163,7 +172,8 @@ impl FrameEncoder {
             }
             let (estimates, recursion) = self.choose(&sums, group[0].samples.len(), group[0].bits, [0; 4], wasted);
             for (lane, channel) in group.iter().enumerate() {
-                self.write_subframe(channel, &plan(&estimates[lane], &recursion, lane), out);
+                let (plan, _) = self.improve(channel, plan(&estimates[lane], &recursion, lane), estimates[lane].bits);
+                self.write_subframe(channel, &plan, out);
             }
         }
     }
@@ -191,6 +201,16 @@ impl FrameEncoder {
                 estimate.bits = f64::from(left.bits);
             }
         }
+        let mut plans: [Plan; 4] = std::array::from_fn(|lane| plan(&estimates[lane], &recursion, lane));
+        let mut mid = None;
+        if !self.parts.is_empty() {
+            let survey = self.isa.mid(left.samples, right.samples, &mut mid_samples);
+            mid = Some(survey);
+            let mid = Channel { samples: &mid_samples, bits: left.bits, survey };
+            for (lane, channel) in [left, right, side, mid].iter().enumerate() {
+                (plans[lane], estimates[lane].bits) = self.improve(channel, plans[lane], estimates[lane].bits);
+            }
+        }
         let [l, r, s, m] = estimates.map(|estimate| estimate.bits);
         let choices = [
             (l + r, ChannelAssignment::Independent(2)),
@@ -199,27 +219,26 @@ impl FrameEncoder {
             (m + s, ChannelAssignment::MidSide),
         ];
         let assignment = choices.iter().fold(choices[0], |best, other| if other.0 < best.0 { *other } else { best }).1;
-        let plan_of = |lane: usize| plan(&estimates[lane], &recursion, lane);
         let start = out.mark();
         self.write_header(assignment, &[left], frame_number, out);
         match assignment {
             ChannelAssignment::Independent(_) => {
-                self.write_subframe(&left, &plan_of(0), out);
-                self.write_subframe(&right, &plan_of(1), out);
+                self.write_subframe(&left, &plans[0], out);
+                self.write_subframe(&right, &plans[1], out);
             }
             ChannelAssignment::LeftSide => {
-                self.write_subframe(&left, &plan_of(0), out);
-                self.write_subframe(&side, &plan_of(2), out);
+                self.write_subframe(&left, &plans[0], out);
+                self.write_subframe(&side, &plans[2], out);
             }
             ChannelAssignment::SideRight => {
-                self.write_subframe(&side, &plan_of(2), out);
-                self.write_subframe(&right, &plan_of(1), out);
+                self.write_subframe(&side, &plans[2], out);
+                self.write_subframe(&right, &plans[1], out);
             }
             ChannelAssignment::MidSide => {
-                let survey = self.isa.mid(left.samples, right.samples, &mut mid_samples);
+                let survey = mid.unwrap_or_else(|| self.isa.mid(left.samples, right.samples, &mut mid_samples));
                 let mid = Channel { samples: &mid_samples, bits: left.bits, survey };
-                self.write_subframe(&mid, &plan_of(3), out);
-                self.write_subframe(&side, &plan_of(2), out);
+                self.write_subframe(&mid, &plans[3], out);
+                self.write_subframe(&side, &plans[2], out);
             }
         }
         // A difference that cannot be predicted takes a bit more per sample than what it is the difference of.
@@ -227,8 +246,8 @@ impl FrameEncoder {
         if assignment.is_decorrelated() && out.position() > MIN_HEADER_BITS + verbatim {
             out.rewind(start);
             self.write_header(ChannelAssignment::Independent(2), &[left], frame_number, out);
-            self.write_subframe(&left, &plan_of(0), out);
-            self.write_subframe(&right, &plan_of(1), out);
+            self.write_subframe(&left, &plans[0], out);
+            self.write_subframe(&right, &plans[1], out);
         }
         self.side = side_samples;
         self.mid = mid_samples;
@@ -251,20 +270,98 @@ impl FrameEncoder {
         if channel.survey.is_constant() {
             return;
         }
-        let len = channel.samples.len();
-        let magnitude_bits = channel.survey.bits() - 1;
         let windowed = &mut self.scratch.windowed;
-        windowed.resize(FRONT_PADDING + len.next_multiple_of(16), 0);
-        windowed[FRONT_PADDING + len..].fill(0);
-        let place = &mut windowed[FRONT_PADDING..FRONT_PADDING + len];
-        self.isa.apply_window(channel.samples, magnitude_bits, &self.window.values, place);
-        // The highest order of a fixed predictor needs four lags.
-        let lags = self.max_order.max(4) + 1;
-        let mut exact = [0; MAX_LAGS];
-        self.isa.autocorrelation(windowed, &mut exact[..lags]);
-        let scale = f64::from(1u32 << magnitude_bits) * f64::from(1u32 << magnitude_bits) / self.window.power;
+        let exact = autocorrelation(self.isa, channel, &self.window, windowed, self.max_order);
         for (sum, exact) in sums.iter_mut().zip(exact) {
-            sum[lane] = exact as f64 * scale;
+            sum[lane] = exact;
+        }
+    }
+
+    /// Where the encoder looks longer: the best of `plan` and of what the parts of the block speak for, found by trying
+    /// them, and the bits of its subframe; else `plan` and `bits`.
+    fn improve(&mut self, channel: &Channel, plan: Plan, bits: f64) -> (Plan, f64) {
+        if self.parts.is_empty() {
+            return (plan, bits);
+        }
+        if channel.survey.is_constant() {
+            return (plan, f64::from(channel.bits));
+        }
+        let wasted = channel.survey.wasted();
+        let len = channel.samples.len();
+        let mut shifted = std::mem::take(&mut self.scratch.shifted);
+        shifted.clear();
+        shifted.extend(channel.samples.iter().map(|sample| sample >> wasted));
+        let (sample_bits, real_bits) = (channel.bits - wasted, channel.survey.bits() - wasted);
+        let mut best = (plan, f64::from(sample_bits) * len as f64);
+        let mut tried = Vec::with_capacity(self.parts.len() + 1);
+        self.try_plan(&shifted, sample_bits, real_bits, plan, &mut tried, &mut best);
+        for first in (0..self.parts.len()).step_by(4) {
+            let mut sums = [[0.0; 4]; MAX_LAGS];
+            for (lane, window) in self.parts[first..].iter().take(4).enumerate() {
+                let exact = autocorrelation(self.isa, channel, window, &mut self.scratch.windowed, self.max_order);
+                for (sum, exact) in sums.iter_mut().zip(exact) {
+                    sum[lane] = exact;
+                }
+            }
+            let extra = [channel.bits - u32::from(self.format.bits_per_sample); 4];
+            let (estimates, recursion) =
+                self.choose(&sums, len, u32::from(self.format.bits_per_sample), extra, [wasted; 4]);
+            for (lane, estimate) in estimates.iter().enumerate() {
+                let plan = self::plan(estimate, &recursion, lane);
+                self.try_plan(&shifted, sample_bits, real_bits, plan, &mut tried, &mut best);
+            }
+        }
+        self.scratch.shifted = shifted;
+        (best.0, best.1 + f64::from(wasted))
+    }
+
+    /// Takes `plan` for the best one if it takes fewer bits.
+    fn try_plan(
+        &mut self,
+        samples: &[i32],
+        bits: u32,
+        real_bits: u32,
+        plan: Plan,
+        tried: &mut Vec<Predictor>,
+        best: &mut (Plan, f64),
+    ) {
+        let (predictor, subframe_type) = self.predictor(&plan, samples.len());
+        if tried.contains(&predictor) {
+            return;
+        }
+        tried.push(predictor);
+        let order = predictor.order();
+        let precision = self.precision(samples.len());
+        let Scratch { folded, pairs, rice, .. } = &mut self.scratch;
+        folded.resize(samples.len(), 0);
+        let Some(union) = self.isa.fold_residual(&predictor, real_bits, samples, folded, pairs) else { return };
+        rice.make(self.isa, folded, union, order, self.rice);
+        let coefficients = match subframe_type {
+            SubframeType::Linear(_) => 9 + order as u64 * u64::from(precision),
+            _ => 0,
+        };
+        let all = (rice.bits + coefficients + order as u64 * u64::from(bits)) as f64;
+        if all < best.1 {
+            *best = (plan, all);
+        }
+    }
+
+    /// Bits of a coefficient.
+    fn precision(&self, len: usize) -> u32 {
+        precision_for(len, u32::from(self.format.bits_per_sample))
+    }
+
+    /// The predictor that a plan comes to.
+    fn predictor(&self, plan: &Plan, len: usize) -> (Predictor, SubframeType) {
+        let linear = match plan.choice {
+            Choice::Linear(order) => lpc::quantise(&plan.taps[..order], self.precision(len)),
+            Choice::Fixed(_) => None,
+        };
+        match (linear, plan.choice) {
+            (Some(predictor), _) => (predictor, SubframeType::Linear(predictor.order())),
+            (None, Choice::Fixed(order)) => (Predictor::fixed(order), SubframeType::Fixed(order)),
+            // Coefficients that cannot be written: this does not happen with signals that were recorded.
+            (None, Choice::Linear(_)) => (Predictor::fixed(1), SubframeType::Fixed(1)),
         }
     }
 
@@ -334,17 +431,8 @@ impl FrameEncoder {
         plan: &Plan,
         out: &mut BitWriter,
     ) -> Option<()> {
-        let precision = precision_for(samples.len(), u32::from(self.format.bits_per_sample));
-        let linear = match plan.choice {
-            Choice::Linear(order) => lpc::quantise(&plan.taps[..order], precision),
-            Choice::Fixed(_) => None,
-        };
-        let (predictor, subframe_type) = match (linear, plan.choice) {
-            (Some(predictor), _) => (predictor, SubframeType::Linear(predictor.order())),
-            (None, Choice::Fixed(order)) => (Predictor::fixed(order), SubframeType::Fixed(order)),
-            // Coefficients that cannot be written: this does not happen with signals that were recorded.
-            (None, Choice::Linear(_)) => (Predictor::fixed(1), SubframeType::Fixed(1)),
-        };
+        let precision = self.precision(samples.len());
+        let (predictor, subframe_type) = self.predictor(plan, samples.len());
         let order = predictor.order();
         let Scratch { folded, pairs, rice, .. } = &mut self.scratch;
         folded.resize(samples.len(), 0);
@@ -360,6 +448,29 @@ impl FrameEncoder {
         rice.write(self.isa, folded, order, out);
         Some(())
     }
+}
+
+/// A channel's autocorrelation under a window, up to the lags that `max_order` needs, per sample and in squares of sample
+/// steps.
+fn autocorrelation(
+    isa: Isa,
+    channel: &Channel,
+    window: &Window,
+    windowed: &mut Vec<i16>,
+    max_order: usize,
+) -> [f64; MAX_LAGS] {
+    let len = channel.samples.len();
+    let magnitude_bits = channel.survey.bits() - 1;
+    windowed.resize(FRONT_PADDING + len.next_multiple_of(16), 0);
+    windowed[FRONT_PADDING + len..].fill(0);
+    let place = &mut windowed[FRONT_PADDING..FRONT_PADDING + len];
+    isa.apply_window(channel.samples, magnitude_bits, &window.values, place);
+    // The highest order of a fixed predictor needs four lags.
+    let lags = max_order.max(4) + 1;
+    let mut exact = [0; MAX_LAGS];
+    isa.autocorrelation(windowed, &mut exact[..lags]);
+    let scale = f64::from(1u32 << magnitude_bits) * f64::from(1u32 << magnitude_bits) / window.power;
+    exact.map(|exact| exact as f64 * scale)
 }
 
 /// Header of the shortest frame.

@@ -18,6 +18,9 @@ pub(super) const FRONT_PADDING: usize = 16;
 /// A window's largest value, and that of windowed samples: 13 bits and a sign.
 const WINDOW_SCALE: f64 = 8191.0;
 
+/// Part of a part of a block over which its window rises and falls.
+const PART_TAPER: f64 = 0.25;
+
 /// How many products of two windowed samples fit 32 bits, in each of eight lanes that take two at a time.
 pub(super) const EXACT_PRODUCTS: usize = 16 * 16;
 
@@ -58,8 +61,33 @@ impl Window {
             values[i] = value;
             values[len - 1 - i] = value;
         }
+        Window::of(values)
+    }
+
+    fn of(values: Vec<i16>) -> Self {
         let power = values.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
         Window { values, power }
+    }
+
+    /// Windows that see parts of a block, for signals that change within it: each half, each third, and all but each
+    /// third.
+    pub(super) fn parts(len: usize) -> Vec<Self> {
+        let part = |number: usize, of: usize| {
+            let (start, end) = (number * len / of, (number + 1) * len / of);
+            let mut values = vec![0; len];
+            values[start..end].copy_from_slice(&Window::tukey(end - start, PART_TAPER).values);
+            values
+        };
+        // What is left of the block on either side of a third, each with slopes of its own.
+        let without = |number: usize| {
+            let (start, end) = (number * len / 3, (number + 1) * len / 3);
+            let mut values = vec![0; len];
+            values[..start].copy_from_slice(&Window::tukey(start, PART_TAPER).values);
+            values[end..].copy_from_slice(&Window::tukey(len - end, PART_TAPER).values);
+            values
+        };
+        let all = [part(0, 2), part(1, 2), part(0, 3), part(1, 3), part(2, 3), without(0), without(1), without(2)];
+        all.into_iter().map(Window::of).collect()
     }
 }
 
