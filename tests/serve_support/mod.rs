@@ -57,13 +57,23 @@ impl Server {
     }
 
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
+        Reply::parse(&self.answer(method, path, headers))
+    }
+
+    /// Whether the server breaks off: in the midst of the body, or, where that is soon enough, before anything has gone out.
+    pub fn breaks_off(&self, path: &str) -> bool {
+        let answer = self.answer("GET", path, &[]);
+        answer.is_empty() || !Reply::parse(&answer).is_complete()
+    }
+
+    fn answer(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             request.push_str(&format!("Host: {}\r\n", self.host()));
         }
         headers.iter().for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
         request.push_str("\r\n");
-        Reply::parse(&self.raw(request.as_bytes()))
+        self.raw(request.as_bytes())
     }
 
     pub fn get(&self, path: &str) -> Reply {
