@@ -87,10 +87,12 @@ struct ReadBack<'a> {
 impl ReadBack<'_> {
     /// Replaces `part` with the next bytes; none at the end.
     fn read(&mut self, part: &mut Vec<u8>) -> Result<()> {
-        part.clear();
         let extent = match self.extent.take().or_else(|| self.extents.find(|extent| extent.len > 0)) {
             Some(extent) => extent,
-            None if self.at == self.sealed.len => return Ok(()),
+            None if self.at == self.sealed.len => {
+                part.clear();
+                return Ok(());
+            }
             None => return Err(differs(self.sealed, self.at)),
         };
         if !(extent.offset..extent.offset + extent.len).contains(&self.at) {

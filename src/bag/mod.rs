@@ -278,9 +278,7 @@ fn link_into(options: &Options, root: &Path, into: &Path, items: &[Item]) -> Res
     if into.exists() {
         return Err(Error::new(ErrorKind::Usage, "the folder for the bag is there already").at_path(into));
     }
-    let mut part = into.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
+    let part = durable::with_suffix(into, ".part");
     if part.exists() {
         fs::remove_dir_all(&part).map_err(Error::while_("removing what an interrupted attempt left", &part))?;
     }

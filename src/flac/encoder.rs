@@ -289,12 +289,11 @@ impl FrameEncoder {
         let wasted = channel.survey.wasted();
         let len = channel.samples.len();
         let mut shifted = std::mem::take(&mut self.scratch.shifted);
-        shifted.clear();
-        shifted.extend(channel.samples.iter().map(|sample| sample >> wasted));
+        let samples = without_wasted(channel.samples, wasted, &mut shifted);
         let (sample_bits, real_bits) = (channel.bits - wasted, channel.survey.bits() - wasted);
         let mut best = (plan, f64::from(sample_bits) * len as f64);
         let mut tried = Vec::with_capacity(self.parts.len() + 1);
-        self.try_plan(&shifted, sample_bits, real_bits, plan, &mut tried, &mut best);
+        self.try_plan(samples, sample_bits, real_bits, plan, &mut tried, &mut best);
         for first in (0..self.parts.len()).step_by(4) {
             let mut sums = [[0.0; 4]; MAX_LAGS];
             for (lane, window) in self.parts[first..].iter().take(4).enumerate() {
@@ -308,7 +307,7 @@ impl FrameEncoder {
                 self.choose(&sums, len, u32::from(self.format.bits_per_sample), extra, [wasted; 4]);
             for (lane, estimate) in estimates.iter().enumerate() {
                 let plan = self::plan(estimate, &recursion, lane);
-                self.try_plan(&shifted, sample_bits, real_bits, plan, &mut tried, &mut best);
+                self.try_plan(samples, sample_bits, real_bits, plan, &mut tried, &mut best);
             }
         }
         self.scratch.shifted = shifted;
@@ -332,18 +331,26 @@ impl FrameEncoder {
         tried.push(predictor);
         let order = predictor.order();
         let precision = self.precision(samples.len());
-        let Scratch { folded, pairs, rice, .. } = &mut self.scratch;
-        folded.resize(samples.len(), 0);
-        let Some(union) = self.isa.fold_residual(&predictor, real_bits, samples, folded, pairs) else { return };
-        rice.make(self.isa, folded, union, order, self.rice);
+        if self.code_residual(&predictor, real_bits, samples).is_none() {
+            return;
+        }
         let coefficients = match subframe_type {
             SubframeType::Linear(_) => 9 + order as u64 * u64::from(precision),
             _ => 0,
         };
-        let all = (rice.bits + coefficients + order as u64 * u64::from(bits)) as f64;
+        let all = (self.scratch.rice.bits + coefficients + order as u64 * u64::from(bits)) as f64;
         if all < best.1 {
             *best = (plan, all);
         }
+    }
+
+    /// Folds what a predictor leaves and plans its coding, unless it leaves the allowed range.
+    fn code_residual(&mut self, predictor: &Predictor, real_bits: u32, samples: &[i32]) -> Option<()> {
+        let Scratch { folded, pairs, rice, .. } = &mut self.scratch;
+        folded.resize(samples.len(), 0);
+        let union = self.isa.fold_residual(predictor, real_bits, samples, folded, pairs)?;
+        rice.make(self.isa, folded, union, predictor.order(), self.rice);
+        Some(())
     }
 
     /// Bits of a coefficient.
@@ -399,13 +406,7 @@ impl FrameEncoder {
         }
         let wasted = survey.wasted();
         let mut shifted = std::mem::take(&mut self.scratch.shifted);
-        let samples = if wasted > 0 {
-            shifted.clear();
-            shifted.extend(samples.iter().map(|sample| sample >> wasted));
-            &shifted[..]
-        } else {
-            samples
-        };
+        let samples = without_wasted(samples, wasted, &mut shifted);
         let bits = bits - wasted;
         let start = out.mark();
         let before = out.position();
@@ -434,10 +435,8 @@ impl FrameEncoder {
         let precision = self.precision(samples.len());
         let (predictor, subframe_type) = self.predictor(plan, samples.len());
         let order = predictor.order();
-        let Scratch { folded, pairs, rice, .. } = &mut self.scratch;
-        folded.resize(samples.len(), 0);
-        let union = self.isa.fold_residual(&predictor, real_bits, samples, folded, pairs)?;
-        rice.make(self.isa, folded, union, order, self.rice);
+        self.code_residual(&predictor, real_bits, samples)?;
+        let Scratch { folded, rice, .. } = &self.scratch;
         put_header(subframe_type, wasted, out);
         samples[..order].iter().for_each(|&sample| out.put_signed(i64::from(sample), bits));
         if let SubframeType::Linear(_) = subframe_type {
@@ -448,6 +447,16 @@ impl FrameEncoder {
         rice.write(self.isa, folded, order, out);
         Some(())
     }
+}
+
+/// Samples without their wasted bits, in `buffer` if there are any.
+fn without_wasted<'a>(samples: &'a [i32], wasted: u32, buffer: &'a mut Vec<i32>) -> &'a [i32] {
+    if wasted == 0 {
+        return samples;
+    }
+    buffer.clear();
+    buffer.extend(samples.iter().map(|sample| sample >> wasted));
+    buffer
 }
 
 /// A channel's autocorrelation under a window, up to the lags that `max_order` needs, per sample and in squares of sample

@@ -133,7 +133,7 @@ impl Run<'_> {
         let identity = identity(&self.dir)?;
         let found = self.find()?;
         let target = &self.options.path;
-        let part = with_suffix(target, ".part");
+        let part = durable::with_suffix(target, ".part");
         let lock = File::options().create(true).truncate(false).write(true).open(&part);
         let lock = lock.map_err(|e| match e.kind() {
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
@@ -152,7 +152,7 @@ impl Run<'_> {
         let built = self.fill(&part, &found, &identity);
         let done = built.and_then(|changes| {
             lock.sync_all().map_err(Error::while_("syncing the index", &part))?;
-            durable::remove_quietly(&with_suffix(target, "-journal"));
+            durable::remove_quietly(&durable::with_suffix(target, "-journal"));
             durable::rename(&part, target)?;
             durable::sync_dir(target.parent().unwrap_or(Path::new(".")))?;
             Ok(changes)
@@ -349,12 +349,6 @@ impl Run<'_> {
             self.observer.on(&Event::Advanced { item: "thumbnails", bytes: pictures.len() as u64 });
         }
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 /// What tells whether the list of what is archived is still the same: the manifest's and the journal's file, or, without

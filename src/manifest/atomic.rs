@@ -37,9 +37,12 @@ pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result
 /// # Errors
 /// `Io` with the path.
 pub(crate) fn clear_partial(path: &Path) -> Result<()> {
-    let partial = partial(path);
-    match fs::remove_file(&partial) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::while_("removing", &partial)(e)),
+    remove(&partial(path))
+}
+
+fn remove(partial: &Path) -> Result<()> {
+    match fs::remove_file(partial) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::while_("replacing", partial)(e)),
         _ => Ok(()),
     }
 }
@@ -52,10 +55,7 @@ fn partial(path: &Path) -> PathBuf {
 }
 
 fn write_new(partial: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Sha256Sum> {
-    match fs::remove_file(partial) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::while_("replacing", partial)(e)),
-        _ => {}
-    }
+    remove(partial)?;
     let file = OpenOptions::new().write(true).create_new(true).open(partial);
     let file = file.map_err(Error::while_("creating", partial))?;
     let mut out = Hashing { out: BufWriter::with_capacity(256 << 10, file), hasher: Sha256::new() };

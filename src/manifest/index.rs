@@ -146,16 +146,22 @@ impl ArchiveIndex {
                 ArchiveIndex::of(dir, manifest)
             }
             Ok(Some(manifest)) => {
-                let listed = manifest.files.iter().any(|source| !source.relative_path.is_empty());
-                if listed || says_ours(&read_document(dir, limits)?) {
+                let damaged = || {
                     let text = format!(
                         "this manifest was written by audio2tiff, but its \"format\" is not \"{FORMAT}\" any more: it is damaged. \
                          Put it aside and everything goes on from the TIFFs, or write it again with `tiff2flac \
                          rebuild-manifest --overwrite`"
                     );
-                    return Err(Error::malformed(text).at_path(dir.join(MANIFEST_NAME)));
+                    Error::malformed(text).at_path(dir.join(MANIFEST_NAME))
+                };
+                if manifest.files.iter().any(|source| !source.relative_path.is_empty()) {
+                    return Err(damaged());
                 }
-                let manifest = read_original(&read_document(dir, limits)?, limits.objects);
+                let document = read_document(dir, limits)?;
+                if says_ours(&document) {
+                    return Err(damaged());
+                }
+                let manifest = read_original(&document, limits.objects);
                 ArchiveIndex::of_original(dir, manifest.map_err(|e| e.at_path(dir.join(MANIFEST_NAME)))?, finished)
             }
             Ok(None) if finished.is_empty() => return Ok(None),

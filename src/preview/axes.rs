@@ -103,8 +103,8 @@ fn decimals(step: f64) -> usize {
     [1.0, 0.1, 0.01, 0.001].iter().position(|unit| step >= unit * 0.999).unwrap_or(4)
 }
 
-/// `h:mm:ss`, with that many decimals.
-pub(crate) fn elapsed_text(seconds: f64, decimals: usize) -> String {
+/// Seconds (those below 0 as 0) as `h:mm:ss`, rounded to that many decimals, at most 9.
+pub fn elapsed_text(seconds: f64, decimals: usize) -> String {
     let unit = 10u64.pow(decimals.min(9) as u32);
     let units = (seconds.max(0.0) * unit as f64).round() as u64;
     let whole = units / unit;

@@ -53,6 +53,7 @@ pub mod stft;
 mod vector;
 
 pub use analyzer::Analyzer;
+pub use axes::elapsed_text;
 pub use canvas::Picture;
 pub use clock::{WallClock, start_from_file_name};
 pub use colormap::ColorMap;

@@ -1,6 +1,5 @@
 //! FLACs by byte range straight out of their TIFFs, and the pictures that are in the archive already.
 
-use std::fs::File;
 use std::io::Read;
 
 use axum::body::{Body, Bytes};
@@ -19,7 +18,7 @@ use super::{Shared, body, range};
 use crate::error::{Error, Result};
 use crate::extract::tiff::ChunkTiff;
 use crate::index::{self, Thumbnail};
-use crate::positioned::ReadAt;
+use crate::positioned::{self, ReadAt};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -40,7 +39,8 @@ pub(super) async fn flac(
     let (chunk, flac, file) = blocking(move || {
         let chunk = state.store.chunk(id)?;
         let flac = state.store.flac(id, which.n)?;
-        let file = File::open(state.store.resolve(&chunk.tiff_path)?).map_err(|e| Error::io("opening the TIFF", e))?;
+        let file =
+            positioned::open(&state.store.resolve(&chunk.tiff_path)?).map_err(|e| Error::io("opening the TIFF", e))?;
         Ok((chunk, flac, file))
     })
     .await?;

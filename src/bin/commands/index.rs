@@ -36,6 +36,11 @@ pub fn path(dir: &Path, given: Option<PathBuf>) -> PathBuf {
     given.unwrap_or_else(|| index::default_path(dir))
 }
 
+/// How an index is brought up to date before it is used: pictures can wait.
+pub fn refreshing(dir: PathBuf, path: PathBuf, workers: usize) -> index::Options {
+    index::Options { dir, path, workers, thumbnails: false, rebuild: false }
+}
+
 pub fn run(args: Args, interrupt: &Interrupt) -> ExitCode {
     let terminal = Terminal::new(args.verbosity, "indexing");
     let options = index::Options {

@@ -8,10 +8,11 @@ use audio_tiff::error::Result;
 use audio_tiff::events::{Event, Observer, SCHEMA_VERSION, Summary};
 use audio_tiff::index::{self, Bound, Hit, Hits, Query};
 use audio_tiff::interrupt::Interrupt;
+use audio_tiff::preview::elapsed_text;
 use serde_json::json;
 
 use crate::Workers;
-use crate::commands::index::path;
+use crate::commands::index::{path, refreshing};
 use crate::terminal::{Terminal, Verbosity, printable};
 
 #[derive(clap::Args)]
@@ -81,13 +82,7 @@ fn find(args: Args, interrupt: &Interrupt, terminal: &Terminal) -> Result<Hits> 
     };
     let path = path(&args.dir, args.index);
     if !args.no_update {
-        let options = index::Options {
-            dir: args.dir,
-            path: path.clone(),
-            workers: args.workers.count(),
-            thumbnails: false,
-            rebuild: false,
-        };
+        let options = refreshing(args.dir, path.clone(), args.workers.count());
         let item = path.display().to_string();
         let changes = index::update(&options, interrupt, terminal)?;
         if changes.built || changes.read > 0 || changes.removed > 0 {
@@ -149,22 +144,16 @@ fn row(hit: &Hit) -> [String; 5] {
     };
     let whole = hit.duration_seconds.is_none_or(|d| hit.span == Some((0.0, d)));
     let span = match hit.span {
-        Some((from, to)) if !whole => format!("{}-{}", elapsed(from), elapsed(to)),
+        Some((from, to)) if !whole => format!("{}-{}", elapsed_text(from, 1), elapsed_text(to, 1)),
         _ => "all".to_owned(),
     };
     let rate = hit.sample_rate.map_or("?".to_owned(), |r| format!("{} kHz", r / 1000.0));
     let format = format!("{} {rate} {} ch", hit.sample_format.as_deref().unwrap_or("?"), hit.channels.unwrap_or(0));
     [
         printable(&recorded),
-        hit.duration_seconds.map_or("?".to_owned(), elapsed),
+        hit.duration_seconds.map_or("?".to_owned(), |seconds| elapsed_text(seconds, 1)),
         span,
         printable(&format),
         printable(&hit.relative_path),
     ]
-}
-
-/// `1:02:03.5`.
-fn elapsed(seconds: f64) -> String {
-    let tenths = (seconds * 10.0).round() as u64;
-    format!("{}:{:02}:{:02}.{}", tenths / 36_000, tenths / 600 % 60, tenths / 10 % 60, tenths % 10)
 }

@@ -13,7 +13,7 @@ use audio_tiff::manifest::archive_dir;
 use audio_tiff::serve::{self, LEAST_TOKEN, LOOPBACK, Token};
 
 use crate::Workers;
-use crate::commands::index::path;
+use crate::commands::index::{path, refreshing};
 use crate::terminal::{INTERRUPTED, Terminal, Verbosity};
 
 #[derive(clap::Args)]
@@ -72,9 +72,7 @@ fn serve(args: Args, interrupt: &Interrupt, terminal: &Terminal) -> Result<()> {
     let index = path(&dir, args.index);
     let workers = args.workers.count();
     if !args.no_update {
-        let options =
-            index::Options { dir: dir.clone(), path: index.clone(), workers, thumbnails: false, rebuild: false };
-        index::update(&options, interrupt, terminal)?;
+        index::update(&refreshing(dir.clone(), index.clone(), workers), interrupt, terminal)?;
     }
     let ip = args.listen.unwrap_or(LOOPBACK);
     let options = |port| serve::Options {

@@ -227,14 +227,14 @@ impl Salvor<'_> {
                 self.piece(layout, piece, opened, form, &file, &mut position, total, &mut losses)?;
             }
             losses.lose(position, total.saturating_sub(position), None, "chunks are missing");
-            file.finish(&named(target, ".salvaged.wav"))
+            file.finish(&durable::with_suffix(target, ".salvaged.wav"))
         });
         if let Err(e) = written {
             durable::remove_quietly(&temp);
             return Err(e);
         }
         let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let wav = named(target, ".salvaged.wav");
+        let wav = durable::with_suffix(target, ".salvaged.wav");
         let about = About {
             source: &source.relative_path,
             sha256: source.sha256.map(|sum| sum.to_string()),
@@ -246,8 +246,8 @@ impl Salvor<'_> {
         };
         let json = about.json(&losses);
         let pretty = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
-        durable::write(&named(target, ".salvage.json"), pretty.as_bytes())?;
-        durable::write(&named(target, ".salvage.txt"), about.text(&losses).as_bytes())?;
+        durable::write(&durable::with_suffix(target, ".salvage.json"), pretty.as_bytes())?;
+        durable::write(&durable::with_suffix(target, ".salvage.txt"), about.text(&losses).as_bytes())?;
         Err(Error::mismatch(format!(
             "not whole; written as {} (list of what is lost beside it): {}",
             about.written,
@@ -323,9 +323,4 @@ fn total_of(opened: &frames::Opened, flacs: &[(u64, u64, u32)]) -> Option<u64> {
     let (start, len) = flacs.first().map_or((0, u64::MAX), |&(offset, len, _)| (offset, len));
     let metadata = crate::flac::Metadata::read(&opened.file, start, start.saturating_add(len)).ok()?;
     Some(metadata.stream_info.total_samples).filter(|total| *total > 0)
-}
-
-/// `<name><suffix>` beside the source's own name.
-fn named(target: &Path, suffix: &str) -> PathBuf {
-    durable::with_suffix(target, suffix)
 }
