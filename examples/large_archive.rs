@@ -45,12 +45,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (n, seed) in manifest.files.iter().enumerate() {
             if made >= count {
                 let sum = all.write(dir)?;
-                Sums::of(&all, sum).write(dir)?;
+                Sums::of(&all, sum)?.write(dir)?;
                 fs::remove_dir_all(&seeds)?;
                 println!("{} sources, {made} chunks", all.files.len());
                 return Ok(());
             }
-            let record = if copy == 0 { seed.clone() } else { linked(dir, seed, copy, n)? };
+            let seed = seed?;
+            let record = if copy == 0 { seed.into_owned() } else { linked(dir, &seed, copy, n)? };
             made += record.chunks.len();
             all.files.put(record);
         }

@@ -47,6 +47,7 @@ pub mod index;
 pub mod info;
 pub mod interrupt;
 pub mod manifest;
+mod packed;
 pub mod parity;
 pub mod positioned;
 pub mod preview;

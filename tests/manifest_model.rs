@@ -137,7 +137,7 @@ proptest! {
     #[test]
     fn the_order_of_finishing_leaves_no_trace(value in manifest(), seed in any::<u64>()) {
         let manifest = parse(&value);
-        let mut records = manifest.files.clone().into_vec();
+        let mut records: Vec<SourceRecord> = manifest.files.iter().map(|r| r.unwrap().into_owned()).collect();
         records.sort_by(|a, b| a.relative_path.cmp(&b.relative_path));
         records.dedup_by(|a, b| a.relative_path == b.relative_path);
         let mut shuffled = records.clone();
@@ -321,16 +321,56 @@ fn sources_are_found_replaced_and_removed_by_path() {
     };
     let mut files = Files::default();
     for n in 0..1000 {
-        assert!(files.put(record(&format!("{n}"), n)).is_none());
+        assert!(!files.put(record(&format!("{n}"), n)));
     }
-    assert_eq!(files.put(record("500", 7)).unwrap().size_bytes, Some(500));
-    assert_eq!(files.get("500").unwrap().size_bytes, Some(7));
-    assert_eq!(files.remove("10").unwrap().size_bytes, Some(10));
-    assert!(files.remove("10").is_none() && files.get("10").is_none());
-    assert_eq!(files.get("999").unwrap().size_bytes, Some(999));
-    assert_eq!(files.len(), 999);
-    files.retain(|record| record.size_bytes.is_some_and(|size| size % 2 == 1));
+    let size = |files: &Files, path: &str| files.get(path).unwrap().and_then(|record| record.size_bytes);
+    assert!(files.put(record("500", 7)));
+    assert_eq!((size(&files, "500"), size(&files, "999"), files.len()), (Some(7), Some(999), 1000));
+    files.retain(|record| record.size_bytes.is_some_and(|size| size % 2 == 1)).unwrap();
     assert_eq!(files.len(), 501, "500 odd sizes, and the one that was replaced");
-    assert_eq!(files.get("501").unwrap().size_bytes, Some(501));
-    assert!(files.get("502").is_none() && files.get("500").unwrap().size_bytes == Some(7));
+    assert_eq!((size(&files, "501"), size(&files, "502"), size(&files, "500")), (Some(501), None, Some(7)));
+    assert!(files.contains("501") && !files.contains("502") && !files.contains(""));
+}
+
+#[test]
+fn records_that_stay_in_their_file_are_the_ones_that_were_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = |path: &str, size| SourceRecord {
+        relative_path: path.into(),
+        size_bytes: Some(size),
+        notes: vec!["\"}]{[ü\n".into()],
+        ..SourceRecord::default()
+    };
+    let mut manifest = Manifest::new("/in", Real::from(60));
+    manifest.files = ["c", "a", "b", "a"].into_iter().zip(0..).map(|(path, size)| record(path, size)).collect();
+    // Not in the order and form that this program writes.
+    let compact = serde_json::json!({
+        "input_dir": "/in", "chunk_seconds": 60, "format": "audio-tiff", "format_version": 1, "files": [
+            {"relative_path": "c", "size_bytes": 0, "notes": ["\"}]{[ü\n"], "chunks": []},
+            {"relative_path": "a", "size_bytes": 1, "notes": ["\"}]{[ü\n"], "chunks": []},
+            {"relative_path": "b", "size_bytes": 2, "notes": ["\"}]{[ü\n"], "chunks": []},
+            {"relative_path": "a", "size_bytes": 3, "notes": ["\"}]{[ü\n"], "chunks": []},
+        ], "created_by": manifest.created_by,
+    });
+    let path = dir.path().join(MANIFEST_NAME);
+    fs::write(&path, format!("\u{feff} {compact} ")).unwrap();
+    let mut read = Manifest::read(dir.path(), &ReadLimits::default()).unwrap().unwrap();
+    assert_eq!(read, manifest);
+    assert_eq!(text(&read), text(&manifest), "sorted, of two with one path the first stays first");
+    // Replaced as every writer here does it, and by somebody's editor that writes into the file.
+    read.write(dir.path()).unwrap();
+    assert_eq!(read, manifest);
+    read.files.put(record("d", 4));
+    read.files.retain(|record| record.relative_path != "a").unwrap();
+    read.write(dir.path()).unwrap();
+    let read = Manifest::read(dir.path(), &ReadLimits::default()).unwrap().unwrap();
+    let sizes: Vec<_> = read.files.iter().map(|record| record.unwrap().size_bytes.unwrap()).collect();
+    assert_eq!(sizes, [2, 0, 4]);
+    fs::write(&path, "x").unwrap();
+    let error = read.files.get("b").unwrap_err();
+    assert_eq!(error.path(), Some(&*path));
+    fs::write(&path, "x".repeat(5000)).unwrap();
+    let error = read.files.get("b").unwrap_err();
+    assert!(error.to_string().contains("changed while it was being read"), "{error}");
+    assert!(Sums::of(&read, Sha256Sum([0; 32])).is_err() && read.to_writer(&mut Vec::new()).is_err());
 }

@@ -59,7 +59,7 @@ fn sha256sum_checks_an_archive_and_writes_the_same_list() {
         let chunks = vec![chunk].into();
         manifest.files.put(SourceRecord { relative_path: name.into(), chunks, ..SourceRecord::default() });
     }
-    let sums = Sums::of(&manifest, manifest.write(dir.path()).unwrap());
+    let sums = Sums::of(&manifest, manifest.write(dir.path()).unwrap()).unwrap();
     sums.write(dir.path()).unwrap();
     assert_eq!(Sums::read(dir.path()).unwrap().unwrap(), sums);
     assert_eq!(sums.len(), names.len() + 1);

@@ -9,7 +9,7 @@ use crate::archive::Options;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{
-    self, ArchiveLock, Entry, Journal, MANIFEST_NAME, Manifest, ReadLimits, Real, SUMS_NAME, SourceRecord, Sums,
+    self, ArchiveLock, Journal, MANIFEST_NAME, Manifest, Place, ReadLimits, Real, Replay, SUMS_NAME, Sums,
 };
 
 /// An archive open for writing.
@@ -52,10 +52,10 @@ impl Ledger {
                 .notes
                 .push(format!("line {line} of an interrupted run's journal is damaged; its source is archived anew"));
         }
-        let journal = if replay.entries.is_empty() {
+        let journal = if replay.is_empty() {
             journal
         } else {
-            ledger.complete(root, &replay.entries)?;
+            ledger.complete(root, &replay)?;
             journal.remove()?;
             Journal::open(root)?.0
         };
@@ -63,15 +63,16 @@ impl Ledger {
     }
 
     /// Finishes the renames of an interrupted run and takes its sources into the manifest.
-    fn complete(&mut self, root: &Path, entries: &[Entry]) -> Result<()> {
-        let missing = manifest::recover_renames(root, entries)?;
-        for entry in entries {
+    fn complete(&mut self, root: &Path, journal: &Replay) -> Result<()> {
+        let missing = manifest::recover_renames(root, journal)?;
+        for entry in journal.entries() {
+            let (entry, place) = entry?;
             let name = &entry.source.relative_path;
             if entry.renames.iter().any(|r| missing.contains(&r.to)) {
                 self.notes
                     .push(format!("{name}: an interrupted run recorded it, but its TIFFs are gone; archived anew"));
             } else {
-                self.manifest.files.put(entry.source.clone());
+                self.manifest.files.put_stored(place)?;
             }
         }
         self.write(root)?;
@@ -81,16 +82,10 @@ impl Ledger {
     }
 
     /// Takes this run's sources into the manifest, writes it and the sums, and removes journal and lock.
-    pub(crate) fn close(
-        mut self,
-        root: &Path,
-        journal: Journal,
-        records: Vec<SourceRecord>,
-        keep_temp: bool,
-    ) -> Result<()> {
+    pub(crate) fn close(mut self, root: &Path, journal: Journal, records: Vec<Place>, keep_temp: bool) -> Result<()> {
         self.changed |= !records.is_empty();
         for record in records {
-            self.manifest.files.put(record);
+            self.manifest.files.put_stored(record)?;
         }
         if self.changed {
             self.write(root)?;
@@ -101,7 +96,7 @@ impl Ledger {
 
     fn write(&self, root: &Path) -> Result<()> {
         let sum = self.manifest.write(root)?;
-        Sums::of(&self.manifest, sum).write(root)?;
+        Sums::of(&self.manifest, sum)?.write(root)?;
         Ok(())
     }
 }

@@ -43,7 +43,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, Observer, Status, Summary};
 use crate::flac::Level;
 use crate::interrupt::Interrupt;
-use crate::manifest::{self, Journal, Manifest, ReadLimits, SourceRecord, TiffNames};
+use crate::manifest::{self, Journal, Manifest, NameMap, Place, ReadLimits, SourceRecord, TiffNames};
+use crate::packed::Packed;
 use crate::parity::Redundancy;
 use crate::preview::{self, Analyzer};
 use crate::sign;
@@ -258,7 +259,7 @@ fn tell_unmatched(options: &Options, plan: &Plan, observer: &dyn Observer) {
     /// Named one by one; a table of a whole collection is no reason for thousands of lines.
     const MOST: usize = 20;
     let Some(file) = &options.metadata else { return };
-    let unmatched = file.unmatched(plan.candidates.iter().map(|candidate| Path::new(&candidate.relative)));
+    let unmatched = file.unmatched(plan.names().map(Path::new));
     for item in unmatched.iter().take(MOST) {
         observer.on(&Event::Note { item, message: "named in the metadata file, but not among the recordings" });
     }
@@ -295,11 +296,10 @@ fn archive_all(
     manifest: &Manifest,
     journal: Journal,
     tally: &Tally,
-) -> Result<(Vec<SourceRecord>, Journal)> {
+) -> Result<(Vec<Place>, Journal)> {
     let options = ctx.options;
-    let bases = assign_names(plan, manifest, options.attach_unknown);
-    let bytes = plan.candidates.iter().map(|c| c.size).sum();
-    ctx.observer.on(&Event::Planned { items: plan.candidates.len() as u64, bytes });
+    let bases = assign_names(plan, manifest, options.attach_unknown)?;
+    ctx.observer.on(&Event::Planned { items: plan.len() as u64, bytes: plan.bytes() });
     let done = |record: &SourceRecord, notes: &[String]| {
         Tally::add(&tally.ok, 1);
         Tally::add(&tally.source_bytes, record.size_bytes.unwrap_or(0));
@@ -324,14 +324,15 @@ fn archive_all(
     let work = || {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(candidate) = plan.candidates.get(number) else { break };
+            let Some(candidate) = plan.candidate(number) else { break };
             if ctx.interrupt.is_stopped() {
                 break;
             }
-            let drivers = options.workers.min(plan.candidates.len() - number).max(1);
+            let drivers = options.workers.min(plan.len() - number).max(1);
             ctx.observer.on(&Event::Started { item: &candidate.relative, bytes: candidate.size });
+            let base = bases.get(number).filter(|base| !base.is_empty());
             let known = manifest.files.get(&candidate.relative);
-            match archive_one(ctx, candidate, known, number, bases[number].as_deref(), drivers) {
+            match known.and_then(|known| archive_one(ctx, &candidate, known.as_deref(), number, base, drivers)) {
                 Ok(One::Finished(finished)) => recorder.submit(*finished),
                 Ok(One::Skipped { message, tell }) => {
                     Tally::add(&tally.skipped, 1);
@@ -414,16 +415,16 @@ fn not_audio(candidate: &Candidate, kind: &Kind) -> Result<One> {
     }
 }
 
-/// The base of every candidate's TIFF names; `None` for one that is no audio and would take a name from one that is.
-fn assign_names(plan: &Plan, manifest: &Manifest, attach_unknown: bool) -> Vec<Option<String>> {
-    let mut names = TiffNames::of(manifest);
-    let mut stems = std::collections::HashMap::new();
-    for candidate in &plan.candidates {
-        *stems.entry(stem_key(&candidate.relative)).or_insert(0usize) += 1;
+/// The base of every candidate's TIFF names; empty for one that is no audio and would take a name from one that is.
+fn assign_names(plan: &Plan, manifest: &Manifest, attach_unknown: bool) -> Result<Packed> {
+    let mut names = TiffNames::of(manifest)?;
+    let mut stems = NameMap::default();
+    for name in plan.names() {
+        *stems.get_or_insert(&stem_key(name), 0u32) += 1;
     }
-    let mut bases = Vec::with_capacity(plan.candidates.len());
-    for candidate in &plan.candidates {
-        let alone = stems[&stem_key(&candidate.relative)] == 1;
+    let mut bases = Packed::default();
+    for candidate in plan.candidates() {
+        let alone = stems.get(&stem_key(&candidate.relative)) == Some(&1);
         let kind = if alone { None } else { input::what_is(&candidate.path).ok() };
         let usable = match kind {
             Some(kind @ (Kind::NotAudio(_) | Kind::UnknownAudio(_))) => {
@@ -431,12 +432,17 @@ fn assign_names(plan: &Plan, manifest: &Manifest, attach_unknown: bool) -> Vec<O
             }
             _ => true,
         };
-        let base = manifest.files.get(&candidate.relative).and_then(|record| {
-            record.chunks.first().and_then(|c| manifest::stem_of_tiff(&c.tiff_path)).map(str::to_owned)
-        });
-        bases.push(usable.then(|| base.unwrap_or_else(|| names.assign(&candidate.relative))));
+        if !usable {
+            bases.push("");
+            continue;
+        }
+        let known = manifest.files.get(&candidate.relative)?;
+        match known.as_ref().and_then(|record| manifest::stem_of_tiff(&record.chunks.first()?.tiff_path)) {
+            Some(base) => bases.push(base),
+            None => bases.push(&names.assign(&candidate.relative)),
+        }
     }
-    bases
+    Ok(bases)
 }
 
 fn stem_key(relative: &str) -> String {
@@ -475,26 +481,23 @@ fn dry_run(options: &Options, plan: &Plan, interrupt: &Interrupt, observer: &dyn
     let tally = Tally::default();
     report_problems(plan, observer, &tally);
     let manifest = Manifest::read(&options.output, &ReadLimits::default())?.unwrap_or_default();
-    let bases = assign_names(plan, &manifest, options.attach_unknown);
-    for (candidate, base) in plan.candidates.iter().zip(bases) {
+    let bases = assign_names(plan, &manifest, options.attach_unknown)?;
+    for (candidate, base) in plan.candidates().zip(bases.iter()) {
         interrupt.check()?;
         let item = candidate.relative.as_str();
-        let known = manifest.files.get(item).is_some() && options.existing != Existing::Overwrite;
+        let known = manifest.files.contains(item) && options.existing != Existing::Overwrite;
         let outcome = match input::what_is(&candidate.path) {
             Ok(_) if known => Ok((Status::Skipped, "already in the archive".to_owned())),
             Ok(kind @ (Kind::NotAudio(_) | Kind::UnknownAudio(_))) if !options.attach_unknown => {
-                not_audio(candidate, &kind).map(|one| match one {
+                not_audio(&candidate, &kind).map(|one| match one {
                     One::Skipped { message, .. } => (Status::Skipped, message),
                     One::Finished(_) => (Status::Planned, String::new()),
                 })
             }
-            Ok(kind) => {
-                let base = base.unwrap_or_default();
-                Ok((
-                    Status::Planned,
-                    format!("{} → {base}_chunk_*.tiff", input::describe(&kind, options.chunk_seconds)),
-                ))
-            }
+            Ok(kind) => Ok((
+                Status::Planned,
+                format!("{} → {base}_chunk_*.tiff", input::describe(&kind, options.chunk_seconds)),
+            )),
             Err(e) => Err(e),
         };
         match outcome {

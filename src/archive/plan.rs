@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest;
+use crate::packed::Packed;
 
 /// A file that may become part of the archive.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Candidate {
     /// Where it is.
     pub(crate) path: PathBuf,
@@ -20,11 +21,58 @@ pub(crate) struct Candidate {
     pub(crate) size: u64,
 }
 
-/// All that was found.
+/// All that was found. Of a file only its name and length are kept: there may be hundreds of thousands.
 pub(crate) struct Plan {
-    pub(crate) candidates: Vec<Candidate>,
+    /// The input.
+    input: PathBuf,
+    /// Whether it is one file.
+    one_file: bool,
+    /// Bytes of the prefix in front of every name.
+    prefix: usize,
+    names: Packed,
+    sizes: Vec<u64>,
     /// Folders and names that could not be used, each with its reason.
     pub(crate) problems: Vec<Error>,
+}
+
+impl Plan {
+    /// Number of files.
+    pub(crate) fn len(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// The file with this number; `None` behind the last.
+    pub(crate) fn candidate(&self, number: usize) -> Option<Candidate> {
+        let relative = self.names.get(number)?;
+        let path = match self.one_file {
+            true => self.input.clone(),
+            false => {
+                let below = &relative[self.prefix..];
+                self.input.join(manifest::safe_relative_path(below).unwrap_or_else(|_| PathBuf::from(below)))
+            }
+        };
+        Some(Candidate { path, relative: relative.to_owned(), size: self.sizes[number] })
+    }
+
+    /// The files in their order.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = Candidate> {
+        (0..self.len()).filter_map(|number| self.candidate(number))
+    }
+
+    /// Their names in the archive.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter()
+    }
+
+    /// Bytes in all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.sizes.iter().sum()
+    }
+
+    fn add(&mut self, path: &Path, base: &str, meta: &Metadata) {
+        self.names.push(&format!("{base}{}", name_text(path)));
+        self.sizes.push(meta.len());
+    }
 }
 
 /// Endings by which a name claims to be audio. Such a file that turns out not to be any is an error; another file that
@@ -50,18 +98,25 @@ pub(crate) fn plan(input: &Path, output: &Path, prefix: Option<&str>) -> Result<
         std::io::ErrorKind::NotFound => Error::new(ErrorKind::Usage, "--input is not there").at_path(input),
         _ => Error::io("looking at --input", e).at_path(input),
     })?;
-    let mut plan = Plan { candidates: Vec::new(), problems: Vec::new() };
     let prefix = prefix.map(|p| p.trim_matches('/').to_owned()).filter(|p| !p.is_empty());
     if let Some(prefix) = &prefix {
         manifest::safe_relative_path(prefix)?;
     }
     let base = prefix.map_or(String::new(), |p| format!("{p}/"));
+    let mut plan = Plan {
+        input: input.to_path_buf(),
+        one_file: !meta.is_dir(),
+        prefix: base.len(),
+        names: Packed::default(),
+        sizes: Vec::new(),
+        problems: Vec::new(),
+    };
     if meta.is_dir() {
         let skip = fs::canonicalize(output).ok();
         let mut ancestors = Vec::new();
         walk(input, &base, skip.as_deref(), &mut ancestors, &mut plan);
     } else {
-        add_file(input, &base, &meta, &mut plan);
+        plan.add(input, &base, &meta);
     }
     Ok(plan)
 }
@@ -92,7 +147,7 @@ fn walk(dir: &Path, base: &str, skip: Option<&Path>, ancestors: &mut Vec<PathBuf
                 let name = name_text(&path);
                 walk(&path, &format!("{base}{name}/"), skip, ancestors, plan);
             }
-            Ok(meta) if meta.is_file() => add_file(&path, base, &meta, plan),
+            Ok(meta) if meta.is_file() => plan.add(&path, base, &meta),
             Ok(_) => plan.problems.push(
                 Error::new(ErrorKind::Unsupported, "neither a file nor a folder (a pipe, socket or device); left out")
                     .at_path(&path),
@@ -101,14 +156,6 @@ fn walk(dir: &Path, base: &str, skip: Option<&Path>, ancestors: &mut Vec<PathBuf
         }
     }
     ancestors.pop();
-}
-
-fn add_file(path: &Path, base: &str, meta: &Metadata, plan: &mut Plan) {
-    plan.candidates.push(Candidate {
-        path: path.to_path_buf(),
-        relative: format!("{base}{}", name_text(path)),
-        size: meta.len(),
-    });
 }
 
 /// The last part of a path as the manifest writes it; names that are no Unicode text have a form of their own there.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::archive::job::{self, Finished};
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::manifest::{self, Entry, Journal, Rename, SourceRecord};
+use crate::manifest::{self, Entry, Journal, Place, Rename, SourceRecord};
 
 /// Sources that wait for their syncs at most, and for how long.
 const GROUP: usize = 32;
@@ -33,7 +33,7 @@ pub(crate) struct Recorder<'a> {
 struct State {
     waiting: Vec<Finished>,
     since: Option<Instant>,
-    committed: Vec<SourceRecord>,
+    committed: Vec<Place>,
 }
 
 impl<'a> Recorder<'a> {
@@ -71,13 +71,13 @@ impl<'a> Recorder<'a> {
         if group.is_empty() {
             return;
         }
-        if self.commit(&mut journal, &group).is_ok() {
-            return group.into_iter().for_each(|finished| self.take_in(finished));
+        if let Ok(places) = self.commit(&mut journal, &group) {
+            return group.into_iter().zip(places).for_each(|(finished, place)| self.take_in(&finished, place));
         }
         // What is wrong with one of them must not keep the others out.
         for finished in group {
             match self.commit(&mut journal, std::slice::from_ref(&finished)) {
-                Ok(()) => self.take_in(finished),
+                Ok(mut places) => places.drain(..).for_each(|place| self.take_in(&finished, place)),
                 Err(e) => {
                     job::discard(&finished);
                     (self.failed)(&finished.record.relative_path, &e);
@@ -86,13 +86,13 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn take_in(&self, Finished { record, notes, .. }: Finished) {
-        (self.done)(&record, &notes);
-        self.lock().committed.push(record);
+    fn take_in(&self, finished: &Finished, place: Place) {
+        (self.done)(&finished.record, &finished.notes);
+        self.lock().committed.push(place);
     }
 
-    /// The records committed in this run, in the order of their commits, and the journal.
-    pub(crate) fn into_committed(self) -> (Vec<SourceRecord>, Journal) {
+    /// Where the records that were committed in this run stand, in the order of their commits, and the journal.
+    pub(crate) fn into_committed(self) -> (Vec<Place>, Journal) {
         let state = self.state.into_inner().unwrap_or_else(|e| e.into_inner());
         (state.committed, self.committing.into_inner().unwrap_or_else(|e| e.into_inner()))
     }
@@ -101,7 +101,8 @@ impl<'a> Recorder<'a> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    fn commit(&self, journal: &mut Journal, group: &[Finished]) -> Result<()> {
+    /// Makes sources part of the archive; gives the places of their records in the journal.
+    fn commit(&self, journal: &mut Journal, group: &[Finished]) -> Result<Vec<Place>> {
         for (temp, _) in group.iter().flat_map(|f| &f.renames) {
             match File::open(temp).and_then(|f| f.sync_all()) {
                 // An attempt for the whole group may have moved it to its place already.
@@ -119,11 +120,10 @@ impl<'a> Recorder<'a> {
             }
         }
         let entries: Vec<Entry> = group.iter().map(entry).collect();
-        if let Err(e) = entries.iter().try_for_each(|e| journal.append(e)).and_then(|()| journal.sync()) {
-            journal.forget_pending();
-            return Err(e);
-        }
-        manifest::finish_renames(&self.root, &entries)
+        let synced = entries.iter().try_for_each(|e| journal.append(e)).and_then(|()| journal.sync());
+        let places = synced.inspect_err(|_| journal.forget_pending())?;
+        manifest::finish_renames(&self.root, &entries)?;
+        Ok(places)
     }
 }
 

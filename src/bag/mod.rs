@@ -85,7 +85,7 @@ pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) ->
 }
 
 fn locked(options: &Options, root: &Path, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Summary> {
-    if !manifest::replay(root)?.entries.is_empty() {
+    if !manifest::replay(root)?.is_empty() {
         let text =
             "a run of audio2tiff on this archive has not ended; `audio2tiff --resume` completes it, then make the bag";
         return Err(Error::new(ErrorKind::Usage, text).at_path(root));
@@ -124,9 +124,11 @@ fn locked(options: &Options, root: &Path, interrupt: &Interrupt, observer: &dyn 
 /// Every file of the payload with its checksum, and how many of them are not as they should be.
 fn payload(options: &Options, root: &Path, interrupt: &Interrupt, observer: &dyn Observer) -> Result<(Vec<Item>, u64)> {
     let archived = Manifest::read(root, &ReadLimits::default())?.unwrap_or_default();
-    let mut known: BTreeMap<&str, (Option<Sha256Sum>, Option<u64>)> = BTreeMap::new();
-    for chunk in archived.files.iter().flat_map(|source| source.chunks.iter()) {
-        known.insert(&chunk.tiff_path, (chunk.tiff_sha256, chunk.size_bytes));
+    let mut known: BTreeMap<String, (Option<Sha256Sum>, Option<u64>)> = BTreeMap::new();
+    for source in archived.files.iter() {
+        for chunk in source?.chunks.iter() {
+            known.insert(chunk.tiff_path.clone(), (chunk.tiff_sha256, chunk.size_bytes));
+        }
     }
     let files = list(root)?;
     let mut errors = 0;
@@ -148,7 +150,7 @@ fn payload(options: &Options, root: &Path, interrupt: &Interrupt, observer: &dyn
     }
     let there: std::collections::HashSet<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
     if archived.is_ours() {
-        for tiff in known.keys().filter(|tiff| !there.contains(**tiff) && !unnamed.contains(**tiff)) {
+        for tiff in known.keys().filter(|tiff| !there.contains(tiff.as_str()) && !unnamed.contains(*tiff)) {
             failed(tiff, Error::new(ErrorKind::Missing, "the TIFF is not there").at_path(root.join(tiff)));
         }
     }

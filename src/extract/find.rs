@@ -7,11 +7,12 @@ use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::recover::{self, Recovered};
+use crate::extract::sources::{self, Listed, Sources};
 use crate::interrupt::Interrupt;
 use crate::manifest::{
-    self, ArchiveIndex, ChunkRecord, JsonText, MANIFEST_NAME, Origin, ReadLimits, Real, Restore, Severity, Sha256Sum,
-    SourceRecord,
+    self, ArchiveIndex, JsonText, MANIFEST_NAME, NameSet, Origin, ReadLimits, Real, Restore, Severity, Sha256Sum,
 };
+use crate::packed::Packed;
 use crate::timestamp;
 
 /// An archive, as far as it is known before its TIFFs are opened.
@@ -19,8 +20,8 @@ use crate::timestamp;
 pub struct Found {
     /// The archive folder, for messages.
     pub name: String,
-    /// The sources.
-    pub sources: Vec<Source>,
+    /// The sources, by relative path.
+    pub sources: Sources,
     /// There is no manifest: what is known comes from the TIFFs.
     pub from_tiffs: bool,
     /// The manifest is one of the original programs.
@@ -152,56 +153,61 @@ pub fn find(dir: &Path, interrupt: &Interrupt) -> Result<Found> {
         return Err(Error::new(ErrorKind::Missing, "there is no such archive folder").at_path(dir));
     }
     let index = ArchiveIndex::load(dir, &ReadLimits::default())?;
-    let mut found = match &index {
-        Some(index) => listed(dir, index)?,
-        None => Found { name: dir.display().to_string(), ..Found::default() },
-    };
+    let mut found = Found { name: dir.display().to_string(), ..Found::default() };
+    let unread = index.is_none();
     found.original = index.as_ref().is_some_and(|index| index.origin == Origin::Original);
+    let (listed, numbers, names) = match index {
+        Some(index) => listed(dir, index, &mut found)?,
+        None => Default::default(),
+    };
+    let mut own = Vec::new();
     // A journal without a manifest knows of its own run only.
     if fs::symlink_metadata(dir.join(MANIFEST_NAME)).is_err() {
         found.from_tiffs = true;
-        add_unlisted(dir, &mut found, interrupt)?;
-        if found.sources.is_empty() && index.is_none() {
+        own = unlisted(dir, &names, &mut found, interrupt)?;
+        if own.is_empty() && numbers.is_empty() && unread {
             let text = "there is neither a manifest.json nor a TIFF of an archive in this folder";
             return Err(Error::new(ErrorKind::Missing, text).at_path(dir));
         }
     }
-    found.sources.sort_by(|a, b| a.relative_path.cmp(&b.relative_path));
+    found.sources = Sources::new(listed, numbers, names, own);
     Ok(found)
 }
 
-/// Adds what the TIFFs say about themselves, except for sources that are known already.
-fn add_unlisted(dir: &Path, found: &mut Found, interrupt: &Interrupt) -> Result<()> {
+/// What the TIFFs say about themselves, except for sources that are known already.
+fn unlisted(dir: &Path, names: &Packed, found: &mut Found, interrupt: &Interrupt) -> Result<Vec<Source>> {
     let scan = recover::scan(dir, interrupt)?;
-    let known: HashSet<String> = found.sources.iter().map(|s| s.relative_path.clone()).collect();
-    let before = found.sources.len();
+    let mut known = NameSet::default();
+    for name in names.iter() {
+        known.insert(name);
+    }
     let unknown = scan.sources.iter().filter(|r| !known.contains(&r.record.relative_path));
-    found.sources.extend(unknown.map(|r| recovered(dir, r)));
+    let own: Vec<Source> = unknown.map(|r| recovered(dir, r)).collect();
     found.problems.extend(scan.problems.into_iter().filter(|problem| !known.contains(&problem.item)));
-    if found.sources.len() > before || known.is_empty() {
+    if !own.is_empty() || known.is_empty() {
         let text = "there is no manifest.json: going on from what the TIFFs say about themselves (`tiff2flac \
                     rebuild-manifest` writes it again)";
         found.notes.push(Note::new("manifest-missing", MANIFEST_NAME, text));
         found.notes.extend(scan.notes);
     }
-    Ok(())
+    Ok(own)
 }
 
 /// A source as its TIFFs describe it.
 pub(super) fn recovered(dir: &Path, recovered: &Recovered) -> Source {
     let record = &recovered.record;
-    let mut source = source(record, record.relative_path.clone());
+    let mut source = sources::source(record, record.relative_path.clone());
     source.incomplete = recovered.incomplete;
     source.chunks.extend(record.chunks.iter().filter_map(|record| {
         let relative = manifest::safe_relative_path(&record.tiff_path).ok()?;
-        Some(chunk(record, &record.tiff_path, dir.join(relative)))
+        Some(sources::chunk(record, &record.tiff_path, dir.join(relative)))
     }));
     source
 }
 
-/// What a manifest or journal lists.
-fn listed(dir: &Path, index: &ArchiveIndex) -> Result<Found> {
-    let mut found = Found { name: dir.display().to_string(), ..Found::default() };
+/// What a manifest or journal lists: the numbers and names of the sources that can be used. What keeps others from it
+/// becomes a problem in `found`.
+fn listed(dir: &Path, mut index: ArchiveIndex, found: &mut Found) -> Result<(Listed, Vec<u32>, Packed)> {
     for finding in &index.findings {
         match finding.severity {
             Severity::Error => {
@@ -211,92 +217,46 @@ fn listed(dir: &Path, index: &ArchiveIndex) -> Result<Found> {
             _ => found.notes.push(Note::new(finding.code, &finding.item, &finding.text)),
         }
     }
-    let unfinished = unfinished_renames(dir)?;
-    for entry in &index.sources {
+    let mut left_out = HashSet::new();
+    let (mut numbers, mut names) = (Vec::new(), Packed::default());
+    for (number, entry) in (0u32..).zip(index.sources.iter()) {
+        let entry = entry?;
         // Without a name to restore it under, or a path to its TIFFs, a finding has said why.
-        let Some(relative_path) = entry.restore_as.clone() else { continue };
+        let Some(relative_path) = &entry.restore_as else { continue };
         if entry.record.relative_path.is_empty() && entry.record.sha256.is_some() {
             let text =
                 "the manifest gives a checksum of this source but no relative path; it cannot be told what it was";
             found.problems.push(Problem::new("source-unnamed", entry.name(), Error::malformed(text)));
             continue;
         }
-        let mut source = source(&entry.record, relative_path);
-        source.incomplete = !entry.failed.is_empty() || entry.chunks.is_empty();
-        for chunk in &entry.chunks {
-            let Some(tiff) = &chunk.tiff else {
-                source.incomplete = true;
-                continue;
-            };
+        for (at, chunk) in entry.chunks.iter().enumerate() {
+            let Some(tiff) = &chunk.tiff else { continue };
             match index.tiff_path(chunk) {
-                Ok(path) => source.chunks.push(self::chunk(&chunk.record, tiff, in_temp(dir, tiff, path, &unfinished))),
+                Ok(_) => {}
                 // Nothing is wrong with the name: whoever opens it says what keeps it from being read.
-                Err(e) if matches!(e.kind(), ErrorKind::Io | ErrorKind::Missing) => {
-                    let path = dir.join(manifest::safe_relative_path(tiff)?);
-                    source.chunks.push(self::chunk(&chunk.record, tiff, path));
-                }
+                Err(e) if matches!(e.kind(), ErrorKind::Io | ErrorKind::Missing) => {}
                 Err(e) => {
-                    source.incomplete = true;
+                    left_out.insert((number, at));
                     found.problems.push(Problem::new("unsafe-path", tiff, e));
                 }
             }
         }
-        found.sources.push(source);
+        numbers.push(number);
+        names.push(relative_path);
     }
-    Ok(found)
+    let entries = std::mem::take(&mut index.sources);
+    Ok((Listed { dir: dir.to_path_buf(), entries, left_out, in_temp: unfinished_renames(dir)? }, numbers, names))
 }
 
-/// Files that an interrupted run had finished and not yet given their names: final path → name under `temp/`.
-fn unfinished_renames(dir: &Path) -> Result<HashMap<String, String>> {
-    let entries = manifest::replay(dir)?.entries;
-    Ok(entries.into_iter().flat_map(|e| e.renames).map(|r| (r.to, r.from)).collect())
-}
-
-fn in_temp(dir: &Path, tiff: &str, path: PathBuf, unfinished: &HashMap<String, String>) -> PathBuf {
-    match unfinished.get(tiff).and_then(|from| manifest::safe_relative_path(from).ok()) {
-        Some(from) if !path.exists() => dir.join(manifest::TEMP_DIR).join(from),
-        _ => path,
+/// Files that an interrupted run had finished and not yet given their names: final name → where they are.
+fn unfinished_renames(dir: &Path) -> Result<HashMap<String, PathBuf>> {
+    let mut unfinished = HashMap::new();
+    for entry in manifest::replay(dir)?.entries() {
+        for rename in entry?.0.renames {
+            let there = manifest::safe_relative_path(&rename.to).is_ok_and(|to| dir.join(to).exists());
+            let from = sources::place_in_temp(dir, &rename.from).filter(|_| !there);
+            unfinished.extend(from.map(|from| (rename.to, from)));
+        }
     }
-}
-
-fn source(record: &SourceRecord, relative_path: String) -> Source {
-    Source {
-        ours: !record.relative_path.is_empty(),
-        relative_path,
-        sha256: record.sha256,
-        size_bytes: record.size_bytes,
-        modified: record.modified.clone(),
-        total_samples: record.total_samples,
-        restore: record.restore.clone(),
-        container: record.container.clone().unwrap_or_default(),
-        sample_format: record.sample_format.clone(),
-        sample_rate: record.sample_rate,
-        channels: record.channels,
-        bits_per_sample: record.bits_per_sample,
-        metadata: record.metadata.clone(),
-        incomplete: false,
-        chunks: Vec::new(),
-    }
-}
-
-fn chunk(record: &ChunkRecord, tiff: &str, path: PathBuf) -> Chunk {
-    Chunk {
-        chunk_id: record.chunk_id.clone(),
-        tiff_path: record.tiff_path.clone(),
-        path,
-        output: tiff.to_owned(),
-        flac_sha256: match record.groups.len() {
-            0 => vec![record.flac_sha256],
-            _ => record.groups.iter().map(|g| g.flac_sha256).collect(),
-        },
-        flac_places: match record.groups.len() {
-            0 => vec![record.flac_offset.zip(record.flac_size_bytes)],
-            _ => record.groups.iter().map(|g| g.flac_offset.zip(g.flac_size_bytes)).collect(),
-        },
-        tiff_sha256: record.tiff_sha256,
-        size_bytes: record.size_bytes,
-        start_sample: record.start_sample,
-        num_samples: record.num_samples,
-        start_seconds: record.start_time_seconds,
-    }
+    Ok(unfinished)
 }

@@ -97,12 +97,12 @@ pub fn protect(
     observer: &dyn Observer,
 ) -> Result<Summary> {
     locked(dir, workers, interrupt, observer, |shop| {
-        if !manifest::replay(dir)?.entries.is_empty() {
+        if !manifest::replay(dir)?.is_empty() {
             let text = "a run of audio2tiff on this archive has not ended; complete it with --resume, then protect it";
             return Err(Error::new(ErrorKind::Usage, text).at_path(dir));
         }
         let found = shop.ctx.pool()?.install(|| find(dir, interrupt))?;
-        super::announce(&found, &shop.ctx);
+        super::announce(&found, &shop.ctx)?;
         shop.ctx.for_each_source(&found.sources, |_, source, _| {
             source.chunks.par_iter().for_each(|chunk| {
                 if interrupt.is_stopped() {
@@ -210,7 +210,8 @@ fn items(shop: &Workshop<'_>, dir: &Path) -> Result<Vec<Item>> {
             for problem in &found.problems {
                 shop.ctx.failed(&problem.item, &problem.error);
             }
-            for chunk in found.sources.into_iter().flat_map(|source| source.chunks) {
+            for chunk in found.sources.chunks() {
+                let chunk = chunk?;
                 if known.insert(chunk.path.clone()) {
                     items.push(Item { name: chunk.tiff_path, path: chunk.path, expected: chunk.tiff_sha256 });
                 }

@@ -6,7 +6,7 @@
 //!
 //! | file | step |
 //! |---|---|
-//! | `find` | what the archive holds, from its manifest or from its TIFFs alone |
+//! | `find`, `sources` | what the archive holds, from its manifest or from its TIFFs alone |
 //! | `tiff` | one TIFF: what it says about itself, where its FLACs lie |
 //! | `check` | a TIFF and its FLACs against their checksums |
 //! | `copy` | a FLAC out of its TIFF |
@@ -25,6 +25,7 @@ mod mend;
 pub(crate) mod rebuild;
 mod recover;
 mod salvage;
+mod sources;
 pub mod tiff;
 mod wav;
 
@@ -50,6 +51,7 @@ pub use mend::{protect, repair};
 use rebuild::{Output, Rebuilder};
 pub use recover::rebuild_manifest;
 pub use salvage::salvage;
+pub use sources::Sources;
 use tiff::ChunkTiff;
 
 /// What to extract, and where to.
@@ -126,13 +128,13 @@ impl<'a> Context<'a> {
 
     /// Runs `body` for every source, `workers` at a time, each with its number and the number of sources that
     /// are in work with it.
-    pub(crate) fn for_each_source(
-        &self,
-        sources: &[Source],
-        body: impl Fn(usize, &Source, usize) + Sync,
-    ) -> Result<()> {
+    ///
+    /// # Errors
+    /// `Interrupted`; where a source cannot be read out of the manifest any more, with all that were begun ended.
+    pub(crate) fn for_each_source(&self, sources: &Sources, body: impl Fn(usize, &Source, usize) + Sync) -> Result<()> {
         let pool = self.pool()?;
         let next = AtomicUsize::new(0);
+        let unreadable = Mutex::new(None);
         pool.broadcast(|_| {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -140,13 +142,22 @@ impl<'a> Context<'a> {
                 if self.interrupt.is_stopped() {
                     break;
                 }
+                let source = match source {
+                    Ok(source) => source,
+                    Err(e) => {
+                        next.store(sources.len(), Ordering::Relaxed);
+                        unreadable.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(e);
+                        break;
+                    }
+                };
                 let bytes = source.chunks.iter().filter_map(|c| c.size_bytes).sum();
                 self.observer.on(&Event::Started { item: &source.relative_path, bytes });
-                body(number, source, self.workers.min(sources.len() - number).max(1));
+                body(number, &source, self.workers.min(sources.len() - number).max(1));
                 self.observer.on(&Event::Ended { item: &source.relative_path });
             }
         });
-        self.interrupt.check()
+        self.interrupt.check()?;
+        unreadable.into_inner().unwrap_or_else(|e| e.into_inner()).map_or(Ok(()), Err)
     }
 
     pub(crate) fn summary(&self) -> Summary {
@@ -161,15 +172,19 @@ impl<'a> Context<'a> {
     }
 }
 
-fn announce(found: &Found, ctx: &Context<'_>) {
+fn announce(found: &Found, ctx: &Context<'_>) -> Result<()> {
     for note in &found.notes {
         ctx.observer.on(&Event::Note { item: &note.item, message: &format!("{} [{}]", note.text, note.code) });
     }
     for problem in &found.problems {
         ctx.failed(&problem.item, &problem.error);
     }
-    let bytes = found.sources.iter().flat_map(|s| &s.chunks).filter_map(|c| c.size_bytes).sum();
+    let mut bytes = 0;
+    for source in found.sources.iter() {
+        bytes += source?.chunks.iter().filter_map(|c| c.size_bytes).sum::<u64>();
+    }
     ctx.observer.on(&Event::Planned { items: found.sources.len() as u64, bytes });
+    Ok(())
 }
 
 /// Extracts the FLACs of an archive, each checked against its SHA-256, and rebuilds the sources where asked.
@@ -187,7 +202,7 @@ pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) ->
     if options.reconstruct {
         durable::create_dir_all(&options.out_wav_dir)?;
     }
-    announce(&found, &ctx);
+    announce(&found, &ctx)?;
     ctx.for_each_source(&found.sources, |_, source, drivers| {
         let extract_all = || {
             let chunks = source.chunks.par_iter();

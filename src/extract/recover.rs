@@ -23,8 +23,8 @@ use crate::format::ChunkMetadata;
 use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::{
-    self, ArchiveLock, ChunkRecord, Entry, Files, GroupRecord, MANIFEST_NAME, Manifest, ReadLimits, Real, Restore,
-    Sha256Sum, SourceRecord, Sums, TEMP_DIR,
+    self, ArchiveLock, ChunkRecord, Files, GroupRecord, MANIFEST_NAME, Manifest, ReadLimits, Real, Restore, Sha256Sum,
+    SourceRecord, Sums, TEMP_DIR,
 };
 use crate::sign;
 use crate::source::SampleFormat;
@@ -299,27 +299,29 @@ struct Known {
 
 impl Known {
     fn read(dir: &Path) -> Result<Known> {
-        let entries = manifest::replay(dir)?.entries;
-        manifest::recover_renames(dir, &entries)?;
+        let journal = manifest::replay(dir)?;
+        manifest::recover_renames(dir, &journal)?;
         let manifest = match Manifest::read(dir, &ReadLimits::default()) {
             Ok(Some(manifest)) if manifest.is_ours() => manifest,
             // There is none, or one that cannot be read: that is what this is for.
             _ => Manifest::default(),
         };
         let mut files = manifest.files.clone();
-        entries.into_iter().map(|Entry { source, .. }| source).for_each(|source| drop(files.put(source)));
+        for entry in journal.entries() {
+            files.put_stored(entry?.1)?;
+        }
         Ok(Known { manifest, files })
     }
 
     /// Adds to a record what no TIFF can know.
-    fn complete(&self, record: &mut SourceRecord) {
-        let Some(known) = self.files.get(&record.relative_path).filter(|known| known.sha256 == record.sha256) else {
-            return;
-        };
+    fn complete(&self, record: &mut SourceRecord) -> Result<()> {
+        let known = self.files.get(&record.relative_path)?;
+        let Some(known) = known.filter(|known| known.sha256 == record.sha256) else { return Ok(()) };
         record.source_file.clone_from(&known.source_file);
         record.modified.clone_from(&known.modified);
         record.metadata.clone_from(&known.metadata);
         record.extra = known.extra.clone();
+        Ok(())
     }
 }
 
@@ -376,24 +378,26 @@ fn rebuild(dir: &Path, workers: usize, interrupt: &Interrupt, observer: &dyn Obs
     }
     let found = Found {
         name: dir.display().to_string(),
-        sources: scan.sources.iter().map(|recovered| find::recovered(dir, recovered)).collect(),
+        sources: scan.sources.iter().map(|recovered| find::recovered(dir, recovered)).collect::<Vec<_>>().into(),
         from_tiffs: true,
         original: false,
         notes: scan.notes,
         problems: scan.problems,
     };
-    super::announce(&found, &ctx);
+    super::announce(&found, &ctx)?;
     let mut manifest = manifest_of(&scan.sources, &known.manifest);
     let checked = std::sync::Mutex::new(Files::default());
     ctx.for_each_source(&found.sources, |number, source, drivers| {
         let mut record = scan.sources[number].record.clone();
         check_source(&ctx, source, &mut record, drivers);
-        known.complete(&mut record);
+        if let Err(e) = known.complete(&mut record) {
+            ctx.failed(&source.relative_path, &e);
+        }
         checked.lock().unwrap_or_else(|e| e.into_inner()).put(record);
     })?;
     manifest.files = checked.into_inner().unwrap_or_else(|e| e.into_inner());
     let sum = manifest.write(dir)?;
-    Sums::of(&manifest, sum).write(dir)?;
+    Sums::of(&manifest, sum)?.write(dir)?;
     Ok(ctx.summary())
 }
 

@@ -7,6 +7,7 @@
 //! 3. All of that is one transaction. A first build goes into a file of its own that gets its name when it is whole.
 //! 4. Thumbnails follow, in transactions of a few hundred: an interrupted run goes on where it stopped.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -109,9 +110,9 @@ struct Run<'a> {
     pool: rayon::ThreadPool,
 }
 
-/// A source to be read, and the id that it keeps.
-struct Job<'a> {
-    source: &'a Source,
+/// A source to be read, by its number, and the id that it keeps.
+struct Job {
+    source: usize,
     id: Option<i64>,
     stamp: String,
 }
@@ -165,8 +166,10 @@ impl Run<'_> {
 
     fn fill(&self, part: &Path, found: &Found, identity: &str) -> Result<Changes> {
         let database = schema::create(part)?;
-        let jobs: Vec<Job<'_>> =
-            found.sources.iter().map(|source| Job { source, id: None, stamp: stamp(source) }).collect();
+        let job = |(number, source): (usize, Result<Cow<'_, Source>>)| {
+            Ok(Job { source: number, id: None, stamp: stamp(&*source?) })
+        };
+        let jobs: Vec<Job> = found.sources.iter().enumerate().map(job).collect::<Result<_>>()?;
         self.transaction(&database, |db| {
             self.take_in(&database, db, &jobs, found, identity)?;
             Ok(())
@@ -196,12 +199,13 @@ impl Run<'_> {
         let found = self.find()?;
         let mut stamps = write::stamps(&database.connection).map_err(&failed)?;
         let mut jobs = Vec::new();
-        for source in &found.sources {
-            let stamp = stamp(source);
+        for (number, source) in found.sources.iter().enumerate() {
+            let source = source?;
+            let stamp = stamp(&source);
             let old = stamps.remove(&source.relative_path);
             match old {
                 Some((_, old)) if old == stamp && !changed.contains(&source.relative_path) => {}
-                old => jobs.push(Job { source, id: old.map(|o| o.0), stamp }),
+                old => jobs.push(Job { source: number, id: old.map(|o| o.0), stamp }),
             }
         }
         self.transaction(&database, |db| {
@@ -246,14 +250,7 @@ impl Run<'_> {
     }
 
     /// Reads the TIFFs of the jobs' sources on all threads and writes their rows on this one.
-    fn take_in(
-        &self,
-        database: &Database,
-        db: &Connection,
-        jobs: &[Job<'_>],
-        found: &Found,
-        identity: &str,
-    ) -> Result<()> {
+    fn take_in(&self, database: &Database, db: &Connection, jobs: &[Job], found: &Found, identity: &str) -> Result<()> {
         let failed = database.failed("writing the index");
         self.observer.on(&Event::Planned { items: jobs.len() as u64, bytes: 0 });
         let (sender, receiver) = mpsc::sync_channel(WAITING);
@@ -261,19 +258,27 @@ impl Run<'_> {
             scope.spawn(move |_| {
                 // In order, a batch at a time: rows of neighbours lie together, and few wait.
                 for batch in jobs.chunks(WAITING) {
-                    let rows: Vec<_> = batch.par_iter().map(|job| self.rows(job)).collect();
-                    for (job, rows) in batch.iter().zip(rows) {
-                        if sender.send((job, rows)).is_err() {
+                    let read = |job: &Job| {
+                        let source = found.sources.get(job.source)?.map(Cow::into_owned);
+                        Some(source.map(|source| {
+                            let rows = self.rows(&source);
+                            (source, rows)
+                        }))
+                    };
+                    let sources: Vec<_> = batch.par_iter().filter_map(read).collect();
+                    for (job, source) in batch.iter().zip(sources) {
+                        if sender.send((job, source)).is_err() {
                             return;
                         }
                     }
                 }
             });
-            for (job, rows) in receiver {
+            for (job, source) in receiver {
                 self.interrupt.check()?;
-                let id = write::put_source(db, job.id, job.source, &job.stamp).map_err(&failed)?;
-                for (number, (chunk, (row, error))) in job.source.chunks.iter().zip(&rows).enumerate() {
-                    write::put_chunk(db, id, number, job.source, chunk, row).map_err(&failed)?;
+                let (source, rows) = source?;
+                let id = write::put_source(db, job.id, &source, &job.stamp).map_err(&failed)?;
+                for (number, (chunk, (row, error))) in source.chunks.iter().zip(&rows).enumerate() {
+                    write::put_chunk(db, id, number, &source, chunk, row).map_err(&failed)?;
                     if let Some(error) = error {
                         self.observer.on(&Event::Failed { item: &chunk.tiff_path, error });
                     }
@@ -292,9 +297,9 @@ impl Run<'_> {
         input.iter().try_for_each(|(key, value)| write::put_meta(db, key, value)).map_err(&failed)
     }
 
-    fn rows(&self, job: &Job<'_>) -> Vec<(ChunkRow, Option<Error>)> {
-        let row = |chunk: &Chunk| read::chunk_row(job.source, chunk);
-        if self.interrupt.is_stopped() { Vec::new() } else { job.source.chunks.par_iter().map(row).collect() }
+    fn rows(&self, source: &Source) -> Vec<(ChunkRow, Option<Error>)> {
+        let row = |chunk: &Chunk| read::chunk_row(source, chunk);
+        if self.interrupt.is_stopped() { Vec::new() } else { source.chunks.par_iter().map(row).collect() }
     }
 
     fn counted(&self, database: &Database) -> Result<Changes> {

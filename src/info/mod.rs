@@ -214,13 +214,13 @@ fn listed(path: &Path, interrupt: &Interrupt) -> Result<Option<(PathBuf, Source,
     for root in real.ancestors().skip(1).take(LEVELS).filter(|dir| dir.join(MANIFEST_NAME).is_file()) {
         // A manifest.json of something else is none of ours.
         let Ok(found) = extract::find(root, interrupt) else { continue };
-        for source in found.sources {
+        for source in found.sources.iter().filter_map(Result::ok) {
             let same = |chunk: &&Chunk| chunk.path.canonicalize().is_ok_and(|path| path == real);
             // Names first: looking at every file of an archive takes long.
             let named = source.chunks.iter().filter(|chunk| chunk.path.file_name() == real.file_name());
             if let Some(chunk) = named.clone().find(same) {
                 let chunk = chunk.clone();
-                return Ok(Some((root.to_path_buf(), source, chunk)));
+                return Ok(Some((root.to_path_buf(), source.into_owned(), chunk)));
             }
         }
     }

@@ -2,13 +2,16 @@
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use super::atomic::write_atomically;
-use super::model::{FORMAT_VERSION, Manifest};
+use super::document::Document;
+use super::files::{Files, Place, Text};
+use super::model::{FORMAT_VERSION, Manifest, SourceRecord};
 use super::values::{JsonText, Sha256Sum};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::positioned;
 
 /// The manifest's name in an archive.
@@ -44,19 +47,23 @@ impl Manifest {
     /// `Malformed` with line and column, `Limit`, `Io`; all with the path.
     pub fn read(dir: &Path, limits: &ReadLimits) -> Result<Option<Manifest>> {
         let path = dir.join(MANIFEST_NAME);
-        match positioned::open(&path) {
-            Ok(file) => Manifest::from_reader(file, limits).map(Some).map_err(|e| e.at_path(&path)),
+        let opened = positioned::open(&path).and_then(|file| Ok((file.try_clone()?, file)));
+        match opened {
+            Ok((reader, file)) => {
+                let read = read_manifest(reader, limits, Some(&Text::new(file, &path)));
+                read.map(Some).map_err(|e| e.at_path(&path))
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::while_("opening", &path)(e)),
         }
     }
 
-    /// Reads a manifest from its JSON text, as a stream.
+    /// Reads a manifest from its JSON text, as a stream. All of its sources are then in memory.
     ///
     /// # Errors
     /// As [`Manifest::read`].
     pub fn from_reader(reader: impl Read, limits: &ReadLimits) -> Result<Manifest> {
-        read_json(reader, limits)
+        read_manifest(reader, limits, None)
     }
 
     /// Whether this version may add to the archive.
@@ -105,29 +112,85 @@ pub(super) fn read_document(dir: &Path, limits: &ReadLimits) -> Result<JsonText>
     read_json(file, &limits).map_err(|e| e.at_path(&path))
 }
 
-fn read_json<T: DeserializeOwned>(reader: impl Read, limits: &ReadLimits) -> Result<T> {
-    let mut reader =
-        BufReader::with_capacity(256 << 10, Bounded { inner: reader, limits: *limits, bytes: 0, objects: 0 });
-    // Editors on Windows put a byte order mark in front.
-    let start = reader.fill_buf().map_err(|e| json_error(serde_json::Error::io(e)))?;
-    let mark = if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    reader.consume(mark);
-    let mut json = serde_json::Deserializer::from_reader(reader);
-    let value = T::deserialize(&mut json).map_err(json_error)?;
-    json.end().map_err(json_error)?;
-    Ok(value)
+/// Reads a manifest; where it is the text of a file, its records stay there.
+fn read_manifest(reader: impl Read, limits: &ReadLimits, text: Option<&Arc<Text>>) -> Result<Manifest> {
+    let mut document = open_document(reader, limits)?;
+    let mut manifest = Manifest::default();
+    let mut seen = Vec::new();
+    let (mut key, mut value) = (Vec::new(), Vec::new());
+    match document.peek()? {
+        Some(b'{') => document.step(),
+        other => return Err(document.unexpected(other, "a JSON object")),
+    }
+    if document.peek()? == Some(b'}') {
+        document.step();
+        return document.end().map(|()| manifest);
+    }
+    loop {
+        let place = document.value(&mut key)?;
+        let name: String = place.parse(&key)?;
+        document.expect(b':')?;
+        if KNOWN.contains(&name.as_str()) {
+            if seen.contains(&name) {
+                return Err(place.error(&format!("duplicate field `{name}`")));
+            }
+            seen.push(name.clone());
+        }
+        if name == FILES && document.peek()? == Some(b'[') {
+            read_files(&mut document, &mut manifest.files, text)?;
+        } else {
+            let place = document.value(&mut value)?;
+            match name.as_str() {
+                FILES if value == b"null" => {}
+                FILES => return Err(place.error("the sources are no list")),
+                "input_dir" => manifest.input_dir = place.parse::<Option<_>>(&value)?.unwrap_or_default(),
+                "chunk_seconds" => manifest.chunk_seconds = place.parse(&value)?,
+                "format" => manifest.format = place.parse::<Option<_>>(&value)?.unwrap_or_default(),
+                "format_version" => manifest.format_version = place.parse(&value)?,
+                "created_by" => manifest.created_by = place.parse::<Option<_>>(&value)?.unwrap_or_default(),
+                _ => manifest.extra.push(name, place.parse(&value)?),
+            }
+        }
+        if !document.goes_on(b'}')? {
+            break;
+        }
+    }
+    document.end().map(|()| manifest)
 }
 
-/// Turns serde's error into ours; line and column are in the text.
-fn json_error(error: serde_json::Error) -> Error {
-    if !error.is_io() {
-        return Error::malformed(format!("not a readable manifest: {error}"));
+const FILES: &str = "files";
+/// The keys of [`Manifest`].
+const KNOWN: [&str; 6] = ["input_dir", "chunk_seconds", "format", "format_version", "created_by", FILES];
+
+/// The list of sources, of which [`Document::peek`] has seen the bracket.
+fn read_files(document: &mut Document<impl BufRead>, files: &mut Files, text: Option<&Arc<Text>>) -> Result<()> {
+    document.step();
+    if document.peek()? == Some(b']') {
+        document.step();
+        return Ok(());
     }
-    let error = io::Error::from(error);
-    match error.kind() {
-        io::ErrorKind::FileTooLarge => Error::new(ErrorKind::Limit, error.to_string()),
-        _ => Error::io("reading the manifest", error),
+    let mut value = Vec::new();
+    loop {
+        let place = document.value(&mut value)?;
+        let record: SourceRecord = place.parse(&value)?;
+        files.push_read(record, text.and_then(|text| Place::new(text, place.offset, value.len())));
+        if !document.goes_on(b']')? {
+            return Ok(());
+        }
     }
+}
+
+fn read_json<T: DeserializeOwned>(reader: impl Read, limits: &ReadLimits) -> Result<T> {
+    let mut document = open_document(reader, limits)?;
+    let mut value = Vec::new();
+    let place = document.value(&mut value)?;
+    document.end()?;
+    place.parse(&value)
+}
+
+fn open_document(reader: impl Read, limits: &ReadLimits) -> Result<Document<impl BufRead>> {
+    let bounded = Bounded { inner: reader, limits: *limits, bytes: 0, objects: 0 };
+    Document::new(BufReader::with_capacity(256 << 10, bounded))
 }
 
 /// Stops reading where [`ReadLimits`] are passed.

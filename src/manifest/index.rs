@@ -3,14 +3,17 @@
 //! Paths are checked here once: what is in an [`ArchiveIndex`] never leads out of the archive's folder, nor, written
 //! below an output folder, out of that. What was wrong with the manifest is a [`Finding`], each with a stable code.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::digest::{NameMap, NameSet};
 use super::file::{MANIFEST_NAME, ReadLimits, read_document};
+use super::files::Files;
 use super::journal::{JOURNAL_NAME, Replay, replay};
-use super::model::{ChunkRecord, FORMAT, FORMAT_VERSION, Files, Manifest, SourceRecord};
+use super::model::{ChunkRecord, FORMAT, FORMAT_VERSION, Manifest, SourceRecord};
 use super::original::{OriginalChunk, OriginalManifest, OriginalSource, read_original};
 use super::paths::{confine, path_to_text, safe_foreign_path, safe_relative_path};
 use super::resolve::{Found, resolve};
@@ -80,7 +83,7 @@ pub struct ArchiveIndex {
     /// The length of chunks in seconds.
     pub chunk_seconds: Option<Real>,
     /// The sources in the order of the manifest.
-    pub sources: Vec<SourceEntry>,
+    pub sources: SourceEntries,
     /// What was wrong or odd, in the order of the manifest.
     pub findings: Vec<Finding>,
 }
@@ -104,6 +107,74 @@ impl SourceEntry {
     pub fn name(&self) -> &str {
         if self.record.relative_path.is_empty() { &self.record.source_file } else { &self.record.relative_path }
     }
+}
+
+/// The sources of an archive, each read again when it is asked for.
+#[derive(Debug, Default)]
+pub struct SourceEntries {
+    entries: Vec<Kept>,
+    files: Files,
+    /// Numbers of entries whose relative path another one has before them.
+    twice: HashSet<usize>,
+}
+
+/// What is kept of an entry.
+#[derive(Debug)]
+enum Kept {
+    /// It is the record with this number in `files`.
+    Ours(u32),
+    /// It was made of what the original scripts wrote.
+    Original(Box<SourceEntry>),
+}
+
+impl SourceEntries {
+    /// Number of sources.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The source with this number; `None` behind the last.
+    ///
+    /// # Errors
+    /// As [`Place::record`](super::Place::record).
+    pub fn get(&self, number: usize) -> Option<Result<Cow<'_, SourceEntry>>> {
+        match self.entries.get(number)? {
+            Kept::Original(entry) => Some(Ok(Cow::Borrowed(entry))),
+            Kept::Ours(at) => {
+                let record = self.files.nth(*at as usize)?;
+                let entry = |record: Cow<'_, SourceRecord>| {
+                    let mut entry = ours(record.into_owned());
+                    sort_by_time(&mut entry.chunks);
+                    if self.twice.contains(&number) {
+                        entry.restore_as = None;
+                    }
+                    Cow::Owned(entry)
+                };
+                Some(record.map(entry))
+            }
+        }
+    }
+
+    /// All sources in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Result<Cow<'_, SourceEntry>>> {
+        (0..self.len()).filter_map(|number| self.get(number))
+    }
+}
+
+/// The entry of a record of ours, its chunks in the order of the manifest.
+fn ours(mut record: SourceRecord) -> SourceEntry {
+    let chunks = std::mem::take(&mut record.chunks.0).into_iter().map(|record| {
+        let tiff = safe_relative_path(&record.tiff_path).is_ok().then(|| record.tiff_path.clone());
+        ChunkEntry { record, tiff }
+    });
+    let chunks = chunks.collect();
+    let restore_as = safe_relative_path(&record.relative_path).is_ok().then(|| record.relative_path.clone());
+    SourceEntry { record, chunks, failed: Vec::new(), restore_as }
 }
 
 /// One chunk.
@@ -136,13 +207,12 @@ impl ArchiveIndex {
     /// the originals.
     pub fn load(dir: &Path, limits: &ReadLimits) -> Result<Option<ArchiveIndex>> {
         let journal = replay(dir)?;
-        let mut finished = Files::default();
-        for entry in &journal.entries {
-            finished.put(entry.source.clone());
-        }
+        let finished = journal.sources()?;
         let mut index = match Manifest::read(dir, limits) {
             Ok(Some(mut manifest)) if manifest.is_ours() => {
-                finished.into_vec().into_iter().for_each(|source| drop(manifest.files.put(source)));
+                for entry in journal.entries() {
+                    manifest.files.put_stored(entry?.1)?;
+                }
                 ArchiveIndex::of(dir, manifest)
             }
             Ok(Some(manifest)) => {
@@ -154,8 +224,10 @@ impl ArchiveIndex {
                     );
                     Error::malformed(text).at_path(dir.join(MANIFEST_NAME))
                 };
-                if manifest.files.iter().any(|source| !source.relative_path.is_empty()) {
-                    return Err(damaged());
+                for source in manifest.files.iter() {
+                    if !source?.relative_path.is_empty() {
+                        return Err(damaged());
+                    }
                 }
                 let document = read_document(dir, limits)?;
                 if says_ours(&document) {
@@ -190,29 +262,21 @@ impl ArchiveIndex {
             let text = format!("the archive has format version {version}; this program knows version {FORMAT_VERSION}");
             builder.find(Severity::Warning, "later-format", MANIFEST_NAME, text);
         }
-        let records = manifest.files.into_vec();
-        builder.index.sources.reserve_exact(records.len());
-        for record in records {
-            if record.relative_path.is_empty() {
-                builder.original(OriginalSource::from(record));
-            } else {
-                builder.ours(record);
-            }
-        }
-        Ok(builder.finish())
+        builder.take_in(manifest.files)?;
+        builder.finish()
     }
 
     /// The index of a manifest of the originals, and of sources of ours that have been added to it.
     fn of_original(root: &Path, manifest: OriginalManifest, added: Files) -> Result<ArchiveIndex> {
         let mut builder = Builder::new(root, Origin::Original, manifest.input_dir, manifest.chunk_seconds)?;
         manifest.sources.into_iter().for_each(|source| builder.original(source));
-        added.into_vec().into_iter().for_each(|source| builder.ours(source));
-        Ok(builder.finish())
+        builder.take_in(added)?;
+        builder.finish()
     }
 
     /// Adds what is to be said about a journal.
     fn say(&mut self, journal: &Replay) {
-        if !journal.entries.is_empty() {
+        if !journal.is_empty() {
             let text = "a run of audio2tiff has not ended, or is at work: its finished sources are taken from its \
                         journal; `audio2tiff --resume` completes it";
             self.findings.push(finding(Severity::Warning, "unfinished-run", JOURNAL_NAME, text));
@@ -262,7 +326,7 @@ fn finding(severity: Severity, code: &'static str, item: &str, text: impl Into<S
 struct Builder {
     index: ArchiveIndex,
     real_root: PathBuf,
-    restored: HashSet<String>,
+    restored: NameSet,
     relocated: u64,
 }
 
@@ -270,42 +334,52 @@ impl Builder {
     fn new(root: &Path, origin: Origin, input_dir: String, chunk_seconds: Option<Real>) -> Result<Self> {
         let real_root = fs::canonicalize(root).map_err(Error::while_("finding the folder", root))?;
         let root = root.to_path_buf();
-        let index = ArchiveIndex { root, origin, input_dir, chunk_seconds, sources: Vec::new(), findings: Vec::new() };
-        Ok(Builder { index, real_root, restored: HashSet::new(), relocated: 0 })
+        let index = ArchiveIndex {
+            root,
+            origin,
+            input_dir,
+            chunk_seconds,
+            sources: SourceEntries::default(),
+            findings: Vec::new(),
+        };
+        Ok(Builder { index, real_root, restored: NameSet::default(), relocated: 0 })
     }
 
     fn find(&mut self, severity: Severity, code: &'static str, item: &str, text: impl Into<String>) {
         self.index.findings.push(finding(severity, code, item, text));
     }
 
-    fn ours(&mut self, mut record: SourceRecord) {
-        let name = record.relative_path.clone();
-        let records = std::mem::take(&mut record.chunks.0);
-        let mut chunks = Vec::with_capacity(records.len());
-        for chunk in records {
-            let safe = safe_relative_path(&chunk.tiff_path);
-            if let Err(error) = &safe {
-                self.find(Severity::Error, "unsafe-path", &name, error.message());
+    /// Takes in the sources of a manifest in our form.
+    fn take_in(&mut self, files: Files) -> Result<()> {
+        for (number, record) in (0u32..).zip(files.iter()) {
+            let record = record?.into_owned();
+            if record.relative_path.is_empty() {
+                self.original(OriginalSource::from(record));
+            } else {
+                self.ours(number, record);
             }
-            chunks.push(ChunkEntry { tiff: safe.is_ok().then(|| chunk.tiff_path.clone()), record: chunk });
         }
-        let restore_as = match safe_relative_path(&name) {
-            Err(error) => {
+        self.index.sources.files = files;
+        Ok(())
+    }
+
+    fn ours(&mut self, number: u32, record: SourceRecord) {
+        let name = record.relative_path.clone();
+        let mut entry = ours(record);
+        for chunk in entry.chunks.iter().filter(|chunk| chunk.tiff.is_none()) {
+            if let Err(error) = safe_relative_path(&chunk.record.tiff_path) {
                 self.find(Severity::Error, "unsafe-path", &name, error.message());
-                None
             }
-            Ok(_) if !self.restored.insert(name.clone()) => {
-                self.find(
-                    Severity::Error,
-                    "source-twice",
-                    &name,
-                    "the manifest has this source twice; the first counts",
-                );
-                None
-            }
-            Ok(_) => Some(name),
-        };
-        self.source(SourceEntry { record, chunks, failed: Vec::new(), restore_as });
+        }
+        if let Err(error) = safe_relative_path(&name) {
+            self.find(Severity::Error, "unsafe-path", &name, error.message());
+        } else if !self.restored.insert(&name) {
+            let text = "the manifest has this source twice; the first counts";
+            self.find(Severity::Error, "source-twice", &name, text);
+            self.index.sources.twice.insert(self.index.sources.len());
+        }
+        self.put_in_order(&mut entry);
+        self.index.sources.entries.push(Kept::Ours(number));
     }
 
     fn original(&mut self, source: OriginalSource) {
@@ -352,7 +426,9 @@ impl Builder {
             chunks.push(ChunkEntry { record, tiff: tiff.map(|(text, _)| text) });
         }
         let restore_as = self.wav_name(&name);
-        self.source(SourceEntry { record: source.record, chunks, failed, restore_as });
+        let mut entry = SourceEntry { record: source.record, chunks, failed, restore_as };
+        self.put_in_order(&mut entry);
+        self.index.sources.entries.push(Kept::Original(Box::new(entry)));
     }
 
     /// A free name for the WAV of a source that is known by its path on another machine.
@@ -373,7 +449,7 @@ impl Builder {
         };
         let mut numbered = (2u64..).map(|n| format!("{stem}~{n}.wav"));
         let mut name = format!("{stem}.wav");
-        while !self.restored.insert(name.to_lowercase()) {
+        while !self.restored.insert(&name.to_lowercase()) {
             let Some(next) = numbered.next() else { break };
             if name == format!("{stem}.wav") {
                 let text = format!("another source is restored as {name} already");
@@ -384,15 +460,14 @@ impl Builder {
         Some(name)
     }
 
-    fn source(&mut self, mut source: SourceEntry) {
+    fn put_in_order(&mut self, source: &mut SourceEntry) {
         if sort_by_time(&mut source.chunks) {
             let name = source.name().to_string();
             self.find(Severity::Note, "chunks-out-of-order", &name, "its chunks are not listed in the order of time");
         }
-        self.index.sources.push(source);
     }
 
-    fn finish(mut self) -> ArchiveIndex {
+    fn finish(mut self) -> Result<ArchiveIndex> {
         if self.relocated > 0 {
             let text = format!(
                 "{} paths of TIFFs lead elsewhere; the files of the same names in the archive's folder are taken",
@@ -400,27 +475,37 @@ impl Builder {
             );
             self.find(Severity::Note, "paths-relocated", MANIFEST_NAME, text);
         }
-        let mut first: HashMap<&str, (&SourceEntry, &ChunkEntry)> = HashMap::new();
+        // The numbers of the first source and chunk that name a TIFF.
+        let mut first: NameMap<(usize, usize)> = NameMap::default();
         let mut twice = Vec::new();
-        for (source, chunk) in self.index.sources.iter().flat_map(|s| s.chunks.iter().map(move |c| (s, c))) {
-            let Some(tiff) = &chunk.tiff else { continue };
-            let Some((other, other_chunk)) = first.get(tiff.as_str()) else {
-                first.insert(tiff, (source, chunk));
-                continue;
-            };
-            let (a, b) = (other.name(), source.name());
-            twice.push(if other_chunk.record.flac_sha256 == chunk.record.flac_sha256 {
-                finding(Severity::Warning, "tiff-named-twice", tiff, format!("{a} and {b} both name this TIFF"))
-            } else {
-                let text = format!(
-                    "{a} and {b} both name this TIFF, with different checksums: one of them has overwritten the other"
-                );
-                finding(Severity::Error, "tiff-named-twice", tiff, text)
-            });
+        for (number, source) in self.index.sources.iter().enumerate() {
+            let source = source?;
+            for (at, chunk) in source.chunks.iter().enumerate() {
+                let Some(tiff) = &chunk.tiff else { continue };
+                let (other, other_at) = *first.get_or_insert(tiff, (number, at));
+                if (other, other_at) == (number, at) {
+                    continue;
+                }
+                let Some(other) = self.index.sources.get(other).transpose()? else { continue };
+                if let Some(other_chunk) = other.chunks.get(other_at) {
+                    twice.push(named_twice(tiff, (&other, other_chunk), (&source, chunk)));
+                }
+            }
         }
         self.index.findings.extend(twice);
-        self.index
+        Ok(self.index)
     }
+}
+
+/// Two chunks, each with its source, that name one TIFF.
+fn named_twice(tiff: &str, first: (&SourceEntry, &ChunkEntry), second: (&SourceEntry, &ChunkEntry)) -> Finding {
+    let (a, b) = (first.0.name(), second.0.name());
+    if first.1.record.flac_sha256 == second.1.record.flac_sha256 {
+        return finding(Severity::Warning, "tiff-named-twice", tiff, format!("{a} and {b} both name this TIFF"));
+    }
+    let text =
+        format!("{a} and {b} both name this TIFF, with different checksums: one of them has overwritten the other");
+    finding(Severity::Error, "tiff-named-twice", tiff, text)
 }
 
 /// Sorts chunks by their first sample, or by their start in seconds, if all say it. Says whether that changed anything.

@@ -9,13 +9,17 @@
 //! A line is `{"check":"<16 hex digits>","entry":{…}}`, where the digits are the first 8 bytes of the SHA-256 of the
 //! entry's text: a line that a crash has torn is recognised, not guessed at.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::atomic::{parent, sync_dir};
+use super::files::{Files, Place, Text};
 use super::model::SourceRecord;
 use super::values::Sha256Sum;
 use crate::error::{Error, Result};
@@ -82,16 +86,34 @@ impl Entry {
 
     /// `None` where the line is not whole.
     fn from_line(line: &[u8]) -> Option<Result<Entry>> {
-        let rest = line.strip_prefix(HEAD)?;
-        let (check, rest) = rest.split_at_checked(CHECK_DIGITS)?;
-        let text = rest.strip_prefix(MIDDLE)?.strip_suffix(b"}\n")?;
-        if check != check_digits(text).as_bytes() {
-            return None;
-        }
-        Some(serde_json::from_slice(text).map_err(|e| {
-            Error::unsupported(format!("the journal of an unfinished run was written by another version: {e}"))
-        }))
+        Some(serde_json::from_slice(entry_of(line)?).map_err(later_version))
     }
+}
+
+/// The entry in a line, if that is whole.
+fn entry_of(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.strip_prefix(HEAD)?;
+    let (check, rest) = rest.split_at_checked(CHECK_DIGITS)?;
+    let text = rest.strip_prefix(MIDDLE)?.strip_suffix(b"}\n")?;
+    (check == check_digits(text).as_bytes()).then_some(text)
+}
+
+fn later_version(error: serde_json::Error) -> Error {
+    Error::unsupported(format!("the journal of an unfinished run was written by another version: {error}"))
+}
+
+/// Where in a line the record of its source stands.
+fn source_in(line: &[u8]) -> Option<Range<usize>> {
+    #[derive(Deserialize)]
+    struct Only<'a> {
+        #[serde(borrow)]
+        source: &'a RawValue,
+    }
+    let text = entry_of(line)?;
+    let source = serde_json::from_slice::<Only<'_>>(text).ok()?.source.get();
+    // Both are parts of the line.
+    let start = (source.as_ptr() as usize).checked_sub(line.as_ptr() as usize)?;
+    Some(start..start + source.len())
 }
 
 fn check_digits(text: &[u8]) -> String {
@@ -100,11 +122,13 @@ fn check_digits(text: &[u8]) -> String {
     digits
 }
 
-/// What a journal holds.
+/// What a journal holds. Only where its entries stand is in memory.
 #[derive(Debug, Default)]
 pub struct Replay {
-    /// All whole entries, in the order they were written; of two for one source the later counts.
-    pub entries: Vec<Entry>,
+    /// The journal; `None` where there is none.
+    text: Option<Arc<Text>>,
+    /// Where the whole lines stand: first byte and length.
+    lines: Vec<(u64, u32)>,
     /// Whether the last line is torn: what a crash in the middle of appending leaves. Such a line was never synced, so
     /// nothing that was reported is in it.
     pub torn_tail: bool,
@@ -114,6 +138,50 @@ pub struct Replay {
     valid_len: u64,
 }
 
+impl Replay {
+    /// Number of whole entries.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// All whole entries, in the order they were written; of two for one source the later counts. Each comes with the
+    /// place of its source's record.
+    ///
+    /// # Errors
+    /// `Io`; `Malformed` where the journal has been changed since it was replayed.
+    pub fn entries(&self) -> impl Iterator<Item = Result<(Entry, Place)>> {
+        let text = self.text.iter();
+        text.flat_map(|text| self.lines.iter().map(|(offset, len)| entry_at(text, *offset, *len as usize)))
+    }
+
+    /// The sources of all whole entries, each as its last entry says.
+    ///
+    /// # Errors
+    /// As [`Replay::entries`].
+    pub fn sources(&self) -> Result<Files> {
+        let mut files = Files::default();
+        for entry in self.entries() {
+            files.put_stored(entry?.1)?;
+        }
+        Ok(files)
+    }
+}
+
+fn entry_at(text: &Arc<Text>, offset: u64, len: usize) -> Result<(Entry, Place)> {
+    let line = text.bytes(offset, len)?;
+    let changed =
+        || Error::malformed("was changed while it was being read; run the command again").at_path(text.path());
+    let entry = Entry::from_line(&line).ok_or_else(changed)??;
+    let range = source_in(&line).ok_or_else(changed)?;
+    let place = Place::new(text, offset + range.start as u64, range.len()).ok_or_else(changed)?;
+    Ok((entry, place))
+}
+
 /// Reads the journal of the archive in `dir`, changing nothing; nothing where there is none.
 ///
 /// # Errors
@@ -121,14 +189,14 @@ pub struct Replay {
 pub fn replay(dir: &Path) -> Result<Replay> {
     let path = dir.join(TEMP_DIR).join(JOURNAL_NAME);
     match positioned::open(&path) {
-        Ok(file) => replay_file(&file).map_err(|e| e.at_path(&path)),
+        Ok(file) => replay_file(Text::new(file, &path)).map_err(|e| e.at_path(&path)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Replay::default()),
         Err(e) => Err(Error::while_("opening", &path)(e)),
     }
 }
 
-fn replay_file(file: &File) -> Result<Replay> {
-    let mut reader = BufReader::with_capacity(256 << 10, file);
+fn replay_file(text: Arc<Text>) -> Result<Replay> {
+    let mut reader = BufReader::with_capacity(256 << 10, text.file());
     let mut replay = Replay::default();
     let mut broken = Vec::new();
     let mut at = 0;
@@ -136,31 +204,35 @@ fn replay_file(file: &File) -> Result<Replay> {
     for number in 1.. {
         line.clear();
         let read = reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
-        let len = read.map_err(|e| Error::io("reading the journal", e))? as u64;
+        let len = read.map_err(|e| Error::io("reading the journal", e))?;
         if len == 0 {
             break;
         }
-        at += len;
         match Entry::from_line(&line) {
             Some(entry) => {
-                replay.entries.push(entry?);
-                replay.valid_len = at;
+                entry?;
+                // The longest line that is read has fewer than 4 GiB.
+                replay.lines.push((at, u32::try_from(len).unwrap_or(u32::MAX)));
+                replay.valid_len = at + len as u64;
                 replay.damaged_lines.append(&mut broken);
             }
             None => broken.push(number),
         }
+        at += len as u64;
     }
     replay.torn_tail = !broken.is_empty();
+    replay.text = Some(text);
     Ok(replay)
 }
 
 /// The journal of a running encoder, open for appending.
 #[derive(Debug)]
 pub struct Journal {
-    file: File,
-    path: PathBuf,
+    text: Arc<Text>,
     /// Lines that [`Journal::sync`] has yet to write.
     pending: Vec<u8>,
+    /// Where in them the records of their sources stand.
+    sources: Vec<Range<usize>>,
     /// Length of the file in whole lines.
     len: u64,
 }
@@ -176,13 +248,14 @@ impl Journal {
         fs::create_dir_all(&temp).map_err(Error::while_("creating the folder", &temp))?;
         let path = temp.join(JOURNAL_NAME);
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path);
-        let file = file.map_err(Error::while_("opening", &path))?;
-        let replay = replay_file(&file).map_err(|e| e.at_path(&path))?;
+        let text = Text::new(file.map_err(Error::while_("opening", &path))?, &path);
+        let replay = replay_file(text.clone()).map_err(|e| e.at_path(&path))?;
         let len = replay.valid_len;
-        file.set_len(len).and_then(|()| file.sync_all()).map_err(Error::while_("cutting a torn line off", &path))?;
+        let cut = text.file().set_len(len).and_then(|()| text.file().sync_all());
+        cut.map_err(Error::while_("cutting a torn line off", &path))?;
         sync_dir(&temp)?;
         sync_dir(dir)?;
-        Ok((Journal { file, path, pending: Vec::new(), len }, replay))
+        Ok((Journal { text, pending: Vec::new(), sources: Vec::new(), len }, replay))
     }
 
     /// Adds an entry to those that the next [`Journal::sync`] writes; touches no disk.
@@ -190,34 +263,43 @@ impl Journal {
     /// # Errors
     /// Only where the entry has no JSON form.
     pub fn append(&mut self, entry: &Entry) -> Result<()> {
-        self.pending.extend_from_slice(&entry.to_line()?);
+        let line = entry.to_line()?;
+        let source = source_in(&line).ok_or_else(|| Error::limit("a source too long for the journal"))?;
+        let start = self.pending.len();
+        self.sources.push(start + source.start..start + source.end);
+        self.pending.extend_from_slice(&line);
         Ok(())
     }
 
-    /// Writes and syncs all appended entries: from here on they outlive a power cut.
+    /// Writes and syncs all appended entries: from here on they outlive a power cut. Gives the places of their sources'
+    /// records, in the order they were appended.
     ///
     /// # Errors
     /// `Io`, with none of the entries counting as written; they are tried again by the next call, unless they are
     /// [forgotten](Journal::forget_pending).
-    pub fn sync(&mut self) -> Result<()> {
+    pub fn sync(&mut self) -> Result<Vec<Place>> {
         if self.pending.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let written = (&self.file).write_all(&self.pending).and_then(|()| self.file.sync_data());
+        let mut file = self.text.file();
+        let written = file.write_all(&self.pending).and_then(|()| file.sync_data());
         if let Err(error) = written {
             // Half a line on a full disk must not stay in front of the next one. Should this fail too, a reader still
             // recognises the half line.
-            let _ = self.file.set_len(self.len);
-            return Err(Error::while_("writing the journal", &self.path)(error));
+            let _ = file.set_len(self.len);
+            return Err(Error::while_("writing the journal", self.text.path())(error));
         }
+        let place = |source: &Range<usize>| Place::new(&self.text, self.len + source.start as u64, source.len());
+        let places = self.sources.iter().map(place).collect::<Option<_>>();
         self.len += self.pending.len() as u64;
-        self.pending.clear();
-        Ok(())
+        self.forget_pending();
+        places.ok_or_else(|| Error::limit("a source too long for the journal"))
     }
 
     /// Drops the entries that could not be written: their sources have been given up.
     pub fn forget_pending(&mut self) {
         self.pending.clear();
+        self.sources.clear();
     }
 
     /// Removes the journal, once all its entries are in the manifest.
@@ -225,7 +307,8 @@ impl Journal {
     /// # Errors
     /// `Io`.
     pub fn remove(self) -> Result<()> {
-        fs::remove_file(&self.path).map_err(Error::while_("removing", &self.path))?;
-        sync_dir(parent(&self.path))
+        let path = self.text.path();
+        fs::remove_file(path).map_err(Error::while_("removing", path))?;
+        sync_dir(parent(path))
     }
 }

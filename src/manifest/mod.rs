@@ -2,7 +2,8 @@
 //!
 //! - `model`: [`Manifest`], [`SourceRecord`], [`ChunkRecord`]: the JSON with the original keys and ours; keys that this
 //!   version does not know are kept at every level. `record` and `values` are what the model is built of.
-//! - `file`: reading with bounds, writing atomically.
+//! - `file`: reading with bounds, writing atomically; `document` finds where the values are, `files` keeps of a source no more
+//!   than that; `digest`: names looked up in little memory.
 //! - `journal`, `renames`: the write-ahead log `temp/journal.jsonl`, so that a manifest of many small files is not rewritten for
 //!   each of them and nothing that was reported as done is lost.
 //! - `lock`: one writer at a time for an archive.
@@ -18,7 +19,10 @@
 //! `SHA256SUMS`, remove the journal, release the lock.
 
 mod atomic;
+mod digest;
+mod document;
 mod file;
+mod files;
 mod home;
 mod index;
 mod journal;
@@ -35,13 +39,15 @@ mod values;
 
 pub(crate) use atomic::clear_partial;
 pub use atomic::{sync_dir, write_atomically};
+pub use digest::{NameMap, NameSet};
 pub use file::{MANIFEST_NAME, ReadLimits, SIGNATURE_NAME};
+pub use files::{Files, Place};
 pub use home::{PAYLOAD_DIR, archive_dir, bag_around, side_dir};
-pub use index::{ArchiveIndex, ChunkEntry, FailedChunk, Finding, Origin, Severity, SourceEntry};
+pub use index::{ArchiveIndex, ChunkEntry, FailedChunk, Finding, Origin, Severity, SourceEntries, SourceEntry};
 pub use journal::{Entry, EntryKind, JOURNAL_NAME, Journal, Rename, Replay, STATE_NAME, TEMP_DIR, replay};
 pub use lock::{ArchiveLock, LOCK_NAME};
 pub use model::{
-    ChunkRecord, Chunks, FORMAT, FORMAT_VERSION, Files, GroupRecord, Manifest, Restore, SourceRecord, created_by,
+    ChunkRecord, Chunks, FORMAT, FORMAT_VERSION, GroupRecord, Manifest, Restore, SourceRecord, created_by,
 };
 pub use names::{INDEX_NAME, TiffNames, chunk_id, chunk_tiff_name, is_index_file, stem_of_tiff};
 pub use paths::{confine, path_to_text, safe_foreign_path, safe_relative_path};

@@ -1,12 +1,10 @@
 //! The manifest's records. Keys and meanings of the original scripts are kept; the others are this format's own.
 
-use std::collections::HashMap;
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
-use super::record::{Absent, record};
+use super::files::Files;
+use super::record::{Absent, record, record_type};
 use super::values::{JsonText, Real, Sha256Sum};
 
 /// The value of `"format"` in our manifests.
@@ -19,7 +17,7 @@ pub fn created_by() -> String {
     concat!("audio2tiff ", env!("CARGO_PKG_VERSION")).into()
 }
 
-record! {
+record_type! {
     /// `manifest.json`: what is archived, with checksums.
     ///
     /// All optional keys are left out where they say nothing, so a manifest of the original scripts passes through
@@ -233,146 +231,5 @@ impl<'de> Deserialize<'de> for Chunks {
         // Most sources have one; room for the usual four would be most of a large manifest's memory.
         chunks.shrink_to_fit();
         Ok(Chunks(chunks))
-    }
-}
-
-/// The sources of a manifest, found by `relative_path` in constant time.
-///
-/// They are written sorted by `relative_path` (bytewise; sources without one, which only the original scripts write,
-/// first and in their order), so that the order in which they were finished leaves no trace.
-#[derive(Debug, Clone, Default)]
-pub struct Files {
-    records: Vec<SourceRecord>,
-    by_path: HashMap<Box<str>, usize>,
-}
-
-impl Files {
-    /// Number of sources.
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
-    /// All sources in the order they were read or added.
-    pub fn iter(&self) -> std::slice::Iter<'_, SourceRecord> {
-        self.records.iter()
-    }
-
-    /// The source with this `relative_path`; of several, the first.
-    pub fn get(&self, relative_path: &str) -> Option<&SourceRecord> {
-        self.by_path.get(relative_path).map(|&at| &self.records[at])
-    }
-
-    /// Adds a source, or replaces the one with the same `relative_path` and gives that back.
-    pub fn put(&mut self, record: SourceRecord) -> Option<SourceRecord> {
-        if let Some(&at) = self.by_path.get(record.relative_path.as_str()) {
-            return Some(std::mem::replace(&mut self.records[at], record));
-        }
-        self.index(&record);
-        self.records.push(record);
-        None
-    }
-
-    /// Takes a source out; of many, [`Files::retain`] is the way.
-    pub fn remove(&mut self, relative_path: &str) -> Option<SourceRecord> {
-        let record = self.records.remove(*self.by_path.get(relative_path)?);
-        self.index_all();
-        Some(record)
-    }
-
-    /// Keeps the sources for which `keep` says so.
-    pub fn retain(&mut self, keep: impl FnMut(&SourceRecord) -> bool) {
-        self.records.retain(keep);
-        self.index_all();
-    }
-
-    /// The sources without the index.
-    pub fn into_vec(self) -> Vec<SourceRecord> {
-        self.records
-    }
-
-    fn index_all(&mut self) {
-        self.by_path.clear();
-        *self = std::mem::take(&mut self.records).into_iter().collect();
-    }
-
-    fn index(&mut self, record: &SourceRecord) {
-        if !record.relative_path.is_empty() {
-            self.by_path.entry(record.relative_path.as_str().into()).or_insert(self.records.len());
-        }
-    }
-}
-
-impl FromIterator<SourceRecord> for Files {
-    /// Keeps all of them, also where two have the same `relative_path`.
-    fn from_iter<I: IntoIterator<Item = SourceRecord>>(records: I) -> Self {
-        let mut files = Files::default();
-        for record in records {
-            files.index(&record);
-            files.records.push(record);
-        }
-        files
-    }
-}
-
-impl<'a> IntoIterator for &'a Files {
-    type Item = &'a SourceRecord;
-    type IntoIter = std::slice::Iter<'a, SourceRecord>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-/// Equal where they are written the same.
-impl PartialEq for Files {
-    fn eq(&self, other: &Self) -> bool {
-        self.sorted() == other.sorted()
-    }
-}
-
-impl Files {
-    /// The sources in the order they are written.
-    fn sorted(&self) -> Vec<&SourceRecord> {
-        let mut sorted: Vec<&SourceRecord> = self.records.iter().collect();
-        sorted.sort_by(|a, b| a.relative_path.cmp(&b.relative_path));
-        sorted
-    }
-}
-
-impl Absent for Files {
-    fn is_absent(&self) -> bool {
-        false
-    }
-}
-
-impl Serialize for Files {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.sorted())
-    }
-}
-
-impl<'de> Deserialize<'de> for Files {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-        impl<'de> Visitor<'de> for List {
-            type Value = Files;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of sources")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Files, A::Error> {
-                let mut files = Files::default();
-                while let Some(record) = list.next_element::<SourceRecord>()? {
-                    files.index(&record);
-                    files.records.push(record);
-                }
-                Ok(files)
-            }
-        }
-        deserializer.deserialize_seq(List)
     }
 }

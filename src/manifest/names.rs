@@ -9,13 +9,13 @@
 //! (`temp`, `manifest.json`…) gets a `_` behind its name, and a file name too long for its chunks is cut and marked with
 //! part of its checksum.
 
-use std::collections::HashSet;
-
+use super::digest::NameSet;
 use super::file::{MANIFEST_NAME, SIGNATURE_NAME};
 use super::journal::TEMP_DIR;
 use super::model::Manifest;
 use super::sums::SUMS_NAME;
 use super::values::Sha256Sum;
+use crate::error::Result;
 
 /// The longest stem in bytes: with `_chunk_000000.tiff` behind it 240, so that a suffix of a tool still fits 255.
 const LONGEST_STEM: usize = 222;
@@ -52,7 +52,8 @@ pub fn stem_of_tiff(tiff_path: &str) -> Option<&str> {
 /// The names that are taken in an archive.
 #[derive(Debug, Clone, Default)]
 pub struct TiffNames {
-    taken: HashSet<String>,
+    /// Stems without regard to case.
+    taken: NameSet,
 }
 
 impl TiffNames {
@@ -62,24 +63,27 @@ impl TiffNames {
     }
 
     /// Of an archive as its manifest says.
-    pub fn of(manifest: &Manifest) -> Self {
+    ///
+    /// # Errors
+    /// As [`Place::record`](super::Place::record).
+    pub fn of(manifest: &Manifest) -> Result<Self> {
         let mut names = TiffNames::new();
-        for chunk in manifest.files.iter().flat_map(|source| source.chunks.iter()) {
-            names.take(&chunk.tiff_path);
+        for source in manifest.files.iter() {
+            source?.chunks.iter().for_each(|chunk| names.take(&chunk.tiff_path));
         }
-        names
+        Ok(names)
     }
 
     /// Marks the name of an existing TIFF as taken.
     pub fn take(&mut self, tiff_path: &str) {
         if let Some(stem) = stem_of_tiff(tiff_path) {
-            self.taken.insert(key(stem));
+            self.taken.insert(&key(stem));
         }
     }
 
     /// Takes a stem (with its folder) as it is; false where it is taken already.
     pub fn keep(&mut self, stem: &str) -> bool {
-        self.taken.insert(key(stem))
+        self.taken.insert(&key(stem))
     }
 
     /// Gives a new source its stem, with its folder in front (`day1/long`), and takes it.
@@ -100,7 +104,7 @@ impl TiffNames {
         loop {
             let name = candidates.next().unwrap_or_default();
             let stem = format!("{folder}{}", shortened(name));
-            if self.taken.insert(key(&stem)) {
+            if self.taken.insert(&key(&stem)) {
                 return stem;
             }
         }
@@ -180,7 +184,7 @@ mod tests {
             chunks: vec![chunk("day1/Long_chunk_000000.tiff"), chunk("day1/Long_chunk_1000000.tiff")].into(),
             ..SourceRecord::default()
         });
-        assert_eq!(TiffNames::of(&manifest).assign("day1/long.wav"), "day1/long.wav");
+        assert_eq!(TiffNames::of(&manifest).unwrap().assign("day1/long.wav"), "day1/long.wav");
     }
 
     #[test]

@@ -61,7 +61,8 @@ impl Visitor<'_> for Key<'_> {
     }
 }
 
-macro_rules! record {
+/// The type and how it is written; `record!` adds how it is read.
+macro_rules! record_type {
     (
         $(#[$meta:meta])*
         pub struct $name:ident {
@@ -88,6 +89,23 @@ macro_rules! record {
                     map.serialize_entry(key, value)?;
                 }
                 map.end()
+            }
+        }
+    };
+}
+pub(super) use record_type;
+
+macro_rules! record {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $( $(#[$field_meta:meta])* pub $field:ident : $type:ty, )*
+        }
+    ) => {
+        $crate::manifest::record::record_type! {
+            $(#[$meta])*
+            pub struct $name {
+                $( $(#[$field_meta])* pub $field: $type, )*
             }
         }
 

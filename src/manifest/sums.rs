@@ -25,36 +25,41 @@ const LONGEST_LINE: u64 = 1 << 20;
 /// Checksums by path. Paths are text as in the manifest (relative, `/` between the parts).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sums {
-    by_path: BTreeMap<Vec<u8>, Sha256Sum>,
+    by_path: BTreeMap<Box<[u8]>, Sha256Sum>,
 }
 
 impl Sums {
     /// All TIFFs whose checksum the manifest knows, and the manifest itself with the checksum that
     /// [`Manifest::write`] gave.
-    pub fn of(manifest: &Manifest, manifest_sum: Sha256Sum) -> Self {
+    ///
+    /// # Errors
+    /// As [`Place::record`](super::Place::record).
+    pub fn of(manifest: &Manifest, manifest_sum: Sha256Sum) -> Result<Self> {
         let mut sums = Sums::default();
-        for chunk in manifest.files.iter().flat_map(|source| source.chunks.iter()) {
-            if let Some(sum) = chunk.tiff_sha256.filter(|_| safe_relative_path(&chunk.tiff_path).is_ok()) {
-                sums.put(&chunk.tiff_path, sum);
+        for source in manifest.files.iter() {
+            for chunk in source?.chunks.iter() {
+                if let Some(sum) = chunk.tiff_sha256.filter(|_| safe_relative_path(&chunk.tiff_path).is_ok()) {
+                    sums.put(&chunk.tiff_path, sum);
+                }
             }
         }
         sums.put(MANIFEST_NAME, manifest_sum);
-        sums
+        Ok(sums)
     }
 
     /// Puts a file's checksum in, in the place of an earlier one.
     pub fn put(&mut self, path: &str, sum: Sha256Sum) {
-        self.by_path.insert(text_to_bytes(path), sum);
+        self.by_path.insert(text_to_bytes(path).into(), sum);
     }
 
     /// Takes a file out.
     pub fn remove(&mut self, path: &str) -> Option<Sha256Sum> {
-        self.by_path.remove(&text_to_bytes(path))
+        self.by_path.remove(&*text_to_bytes(path))
     }
 
     /// The checksum of a file.
     pub fn get(&self, path: &str) -> Option<Sha256Sum> {
-        self.by_path.get(&text_to_bytes(path)).copied()
+        self.by_path.get(&*text_to_bytes(path)).copied()
     }
 
     /// Paths and checksums in the order of the file. Paths that were read may be anything: see [`safe_relative_path`].
@@ -132,11 +137,11 @@ impl Sums {
                 faults.push(bad("is none that sha256sum writes"));
                 continue;
             };
-            if sums.by_path.get(&path).is_some_and(|earlier| *earlier != sum) {
+            if sums.by_path.get(&*path).is_some_and(|earlier| *earlier != sum) {
                 faults.push(bad("gives another checksum than an earlier one for the same file"));
                 continue;
             }
-            sums.by_path.insert(path, sum);
+            sums.by_path.insert(path.into(), sum);
         }
         Ok((sums, faults))
     }

@@ -7,7 +7,7 @@
 
 mod carry;
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,8 @@ use crate::events::{Event, Observer, Status, Summary};
 use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::{
-    self, ArchiveLock, Entry, Journal, MANIFEST_NAME, Manifest, ReadLimits, SourceRecord, Sums, TEMP_DIR, TiffNames,
+    self, ArchiveLock, Entry, Journal, MANIFEST_NAME, Manifest, NameMap, NameSet, Place, ReadLimits, SourceRecord,
+    Sums, TEMP_DIR, TiffNames,
 };
 use crate::positioned::{self, ReadAt};
 use crate::sign;
@@ -99,17 +100,23 @@ pub fn merge(options: &Merge, interrupt: &Interrupt, observer: &dyn Observer) ->
     }
     let first = inputs.first().map(|(manifest, ..)| manifest.clone()).unwrap_or_default();
     let mut receiver = Receiver::open(&options.into, &first, options.how, interrupt, observer)?;
-    let bytes = inputs.iter().flat_map(|(m, ..)| m.files.iter()).map(tiff_bytes).sum();
+    let mut bytes = 0;
+    for record in inputs.iter().flat_map(|(m, ..)| m.files.iter()) {
+        bytes += tiff_bytes(&*record?);
+    }
     let items: usize = inputs.iter().map(|(m, ..)| m.files.len()).sum();
     observer.on(&Event::Planned { items: items as u64, bytes });
     let mut result = Ok(());
     for (manifest, root, prefix) in &inputs {
         for record in manifest.files.iter() {
-            let name = match prefix {
-                Some(prefix) => format!("{prefix}/{}", record.relative_path),
-                None => record.relative_path.clone(),
-            };
-            result = result.and_then(|()| receiver.take(root, record, name).map(|_| ()));
+            result = result.and_then(|()| {
+                let record = record?;
+                let name = match prefix {
+                    Some(prefix) => format!("{prefix}/{}", record.relative_path),
+                    None => record.relative_path.clone(),
+                };
+                receiver.take(root, &record, name).map(|_| ())
+            });
         }
     }
     receiver.close(result)
@@ -142,22 +149,27 @@ fn split_locked(options: &Split, root: &Path, interrupt: &Interrupt, observer: &
     remove_left(root, &manifest)?;
     let chosen =
         |record: &SourceRecord| options.select.iter().any(|pattern| glob_matches(pattern, &record.relative_path));
-    let selected: Vec<SourceRecord> = manifest.files.iter().filter(|record| chosen(record)).cloned().collect();
+    let mut selected = manifest.files.clone();
+    selected.retain(chosen)?;
     if selected.is_empty() {
         let text = "no source of the archive fits --select; nothing was changed";
         return Err(Error::new(ErrorKind::Usage, text).at_path(root));
     }
     let mut receiver = Receiver::open(&options.into, &manifest, options.how, interrupt, observer)?;
-    let bytes = selected.iter().map(tiff_bytes).sum();
+    let mut bytes = 0;
+    for record in selected.iter() {
+        bytes += tiff_bytes(&*record?);
+    }
     observer.on(&Event::Planned { items: selected.len() as u64, bytes });
-    let mut over = HashSet::new();
+    let mut over = NameSet::default();
     let mut result = Ok(());
-    for record in &selected {
+    for record in selected.iter() {
         result = result.and_then(|()| {
-            let taken = receiver.take(root, record, record.relative_path.clone())?;
+            let record = record?;
+            let taken = receiver.take(root, &record, record.relative_path.clone())?;
             // What was there before counts only if it is whole there: this copy may be the last one.
-            if taken == Taken::Over || taken == Taken::There && (options.keep || receiver.has_whole(record)?) {
-                over.insert(record.relative_path.clone());
+            if taken == Taken::Over || taken == Taken::There && (options.keep || receiver.has_whole(&record)?) {
+                over.insert(&record.relative_path);
             }
             Ok(())
         });
@@ -168,14 +180,16 @@ fn split_locked(options: &Split, root: &Path, interrupt: &Interrupt, observer: &
         return Ok(summary);
     }
     // Only now, with all of them in the other archive's manifest, do they leave this one: first the manifest, then the files.
-    let gone: Vec<String> = selected
-        .iter()
-        .filter(|record| over.contains(&record.relative_path))
-        .flat_map(|record| record.chunks.iter().map(|chunk| chunk.tiff_path.clone()))
-        .collect();
+    let mut gone: Vec<String> = Vec::new();
+    for record in selected.iter() {
+        let record = record?;
+        if over.contains(&record.relative_path) {
+            gone.extend(record.chunks.iter().map(|chunk| chunk.tiff_path.clone()));
+        }
+    }
     let text = serde_json::to_vec(&gone).map_err(|e| Error::io("writing the list of what leaves", e.into()))?;
     durable::write(&root.join(TEMP_DIR).join(LEAVING), &text)?;
-    manifest.files.retain(|record| !over.contains(&record.relative_path));
+    manifest.files.retain(|record| !over.contains(&record.relative_path))?;
     write_books(&manifest, root)?;
     remove_left(root, &manifest)?;
     tell_stale(root, observer);
@@ -205,10 +219,14 @@ fn remove_left(root: &Path, manifest: &Manifest) -> Result<()> {
         Err(e) => return Err(Error::while_("reading", &list)(e)),
     };
     let gone: Vec<String> = serde_json::from_slice(&text).unwrap_or_default();
-    let named: HashSet<&str> =
-        manifest.files.iter().flat_map(|r| r.chunks.iter()).map(|chunk| chunk.tiff_path.as_str()).collect();
+    let mut named = NameSet::default();
+    for record in manifest.files.iter() {
+        for chunk in record?.chunks.iter() {
+            named.insert(&chunk.tiff_path);
+        }
+    }
     let mut folders = std::collections::BTreeSet::new();
-    for tiff in gone.iter().filter(|tiff| !named.contains(tiff.as_str())) {
+    for tiff in gone.iter().filter(|tiff| !named.contains(tiff)) {
         for name in std::iter::once(tiff.clone()).chain(companions(tiff)) {
             let path = manifest::confine(root, &manifest::safe_relative_path(&name)?)?;
             match fs::remove_file(&path) {
@@ -235,7 +253,7 @@ fn companions(tiff: &str) -> impl Iterator<Item = String> {
 
 fn write_books(manifest: &Manifest, root: &Path) -> Result<()> {
     let sum = manifest.write(root)?;
-    Sums::of(manifest, sum).write(root)?;
+    Sums::of(manifest, sum)?.write(root)?;
     Ok(())
 }
 
@@ -257,7 +275,7 @@ fn read(root: &Path) -> Result<Manifest> {
         return Err(Error::unsupported(text).at_path(root));
     }
     manifest.check_writable()?;
-    if !manifest::replay(root)?.entries.is_empty() {
+    if !manifest::replay(root)?.is_empty() {
         let text = "a run on this archive has not ended, or is at work; `audio2tiff --resume` completes it";
         return Err(Error::new(ErrorKind::Usage, text).at_path(root));
     }
@@ -297,9 +315,10 @@ struct Receiver<'a> {
     carrier: Carrier<'a>,
     /// Carried over, and waiting to be committed together.
     waiting: Vec<Entry>,
-    committed: Vec<SourceRecord>,
+    /// Where in the journal the records of what is committed stand.
+    committed: Vec<Place>,
     /// By relative path, what is in the archive or on its way there.
-    known: std::collections::HashMap<String, Option<manifest::Sha256Sum>>,
+    known: NameMap<Option<manifest::Sha256Sum>>,
     summary: Summary,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
@@ -324,9 +343,13 @@ impl<'a> Receiver<'a> {
         }
         let temp = root.join(TEMP_DIR);
         archive::clear(&temp)?;
-        let known = ledger.manifest.files.iter().map(|r| (r.relative_path.clone(), r.sha256)).collect();
+        let mut known = NameMap::default();
+        for record in ledger.manifest.files.iter() {
+            let record = record?;
+            known.insert(&record.relative_path, record.sha256);
+        }
         Ok(Receiver {
-            names: TiffNames::of(&ledger.manifest),
+            names: TiffNames::of(&ledger.manifest)?,
             root,
             ledger,
             journal,
@@ -371,7 +394,7 @@ impl<'a> Receiver<'a> {
         self.observer.on(&Event::Ended { item: &name });
         match carried {
             Ok(renames) => {
-                self.known.insert(name, record.sha256);
+                self.known.insert(&name, record.sha256);
                 self.waiting.push(Entry::commit(over, renames));
                 if self.waiting.len() >= GROUP {
                     self.commit()?;
@@ -399,7 +422,7 @@ impl<'a> Receiver<'a> {
     /// Whether the TIFFs of a source that this archive has had before have their checksums; says so where not.
     fn has_whole(&mut self, record: &SourceRecord) -> Result<bool> {
         let name = record.relative_path.as_str();
-        let Some(own) = self.ledger.manifest.files.get(name) else { return Ok(false) };
+        let Some(own) = self.ledger.manifest.files.get(name)?.map(Cow::into_owned) else { return Ok(false) };
         for chunk in own.chunks.iter() {
             let path = manifest::confine(&self.root, &manifest::safe_relative_path(&chunk.tiff_path)?)?;
             let sum = positioned::open(&path).map_err(Error::while_("opening", &path)).and_then(|file| {
@@ -423,15 +446,15 @@ impl<'a> Receiver<'a> {
     fn commit(&mut self) -> Result<()> {
         let group = std::mem::take(&mut self.waiting);
         group.iter().try_for_each(|entry| self.journal.append(entry))?;
-        self.journal.sync()?;
+        let places = self.journal.sync()?;
         manifest::finish_renames(&self.root, &group)?;
         for entry in group {
             self.summary.ok += 1;
             self.summary.archive_bytes += tiff_bytes(&entry.source);
             let (item, status) = (entry.source.relative_path.as_str(), Status::Archived);
             self.observer.on(&Event::File { item, status, message: "", details: Map::new() });
-            self.committed.push(entry.source);
         }
+        self.committed.extend(places);
         Ok(())
     }
 

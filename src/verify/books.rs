@@ -1,7 +1,6 @@
 //! The archive's books and its folder: what the manifest lists against `SHA256SUMS` and against the files that are there,
 //! and the chunks of each source against one another.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Found, Source};
 use crate::hash;
 use crate::interrupt::Interrupt;
-use crate::manifest::{self, MANIFEST_NAME, SIGNATURE_NAME, SUMS_NAME, Severity, Sums, TEMP_DIR};
+use crate::manifest::{self, MANIFEST_NAME, NameSet, SIGNATURE_NAME, SUMS_NAME, Severity, Sums, TEMP_DIR};
 use crate::positioned::{self, ReadAt};
 use crate::verify::finding::Finding;
 
@@ -47,8 +46,9 @@ pub(crate) fn sums(dir: &Path, found: &Found, interrupt: &Interrupt) -> Result<V
         Err(e) => return Ok(vec![Finding::new("sums-unreadable", SUMS_NAME, e)]),
     };
     findings.extend(faults.into_iter().map(|fault| Finding::new("sums-unreadable", SUMS_NAME, fault)));
-    let mut listed: HashSet<&str> = HashSet::new();
-    for chunk in found.sources.iter().flat_map(|source| &source.chunks) {
+    let mut listed = NameSet::default();
+    for chunk in found.sources.chunks() {
+        let chunk = chunk?;
         listed.insert(&chunk.output);
         let Some(expected) = chunk.tiff_sha256 else { continue };
         match sums.get(&chunk.output) {
@@ -70,7 +70,7 @@ pub(crate) fn sums(dir: &Path, found: &Found, interrupt: &Interrupt) -> Result<V
     for (name, expected) in sums.iter() {
         if name == MANIFEST_NAME {
             findings.extend(manifest_sum(dir, expected, interrupt)?);
-        } else if !listed.contains(name.as_str()) {
+        } else if !listed.contains(&name) {
             let text = format!("{SUMS_NAME} has a line for it, the manifest does not name it");
             findings.push(Finding::said("sums-extra", name, ErrorKind::Malformed, text));
         }
@@ -109,7 +109,8 @@ pub(crate) fn bag(dir: &Path, found: &Found, interrupt: &Interrupt) -> Result<Ve
         findings.push(Finding::new("bag-differs", name, error));
     };
     let entry = |name: &str| listed.get(&format!("{}/{name}", manifest::PAYLOAD_DIR));
-    for chunk in found.sources.iter().flat_map(|source| &source.chunks) {
+    for chunk in found.sources.chunks() {
+        let chunk = chunk?;
         match (entry(&chunk.output), chunk.tiff_sha256) {
             (None, _) => differ(&chunk.output, "the bag's manifest does not list it"),
             (Some(sum), Some(expected)) if *sum != expected => {
@@ -189,7 +190,7 @@ const DROPPINGS: [&str; 4] = [".DS_Store", "Thumbs.db", "desktop.ini", "lost+fou
 /// Looks for files that no manifest names.
 pub(crate) struct Extras<'a> {
     dir: &'a Path,
-    listed: HashSet<&'a str>,
+    listed: NameSet,
     original: bool,
     ignore: &'a dyn Fn(&str, &Path) -> bool,
     findings: Vec<Finding>,
@@ -197,15 +198,18 @@ pub(crate) struct Extras<'a> {
 
 impl<'a> Extras<'a> {
     /// Files for which `ignore` (relative path, path) says so are meant to be there.
-    pub(crate) fn of(dir: &'a Path, found: &'a Found, ignore: &'a dyn Fn(&str, &Path) -> bool) -> Vec<Finding> {
+    pub(crate) fn of(dir: &'a Path, found: &'a Found, ignore: &'a dyn Fn(&str, &Path) -> bool) -> Result<Vec<Finding>> {
         if found.from_tiffs {
             // Reading the TIFFs has told all that is to be told about them.
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let listed = found.sources.iter().flat_map(|s| &s.chunks).map(|chunk| chunk.output.as_str()).collect();
+        let mut listed = NameSet::default();
+        for chunk in found.sources.chunks() {
+            listed.insert(&chunk?.output);
+        }
         let mut extras = Extras { dir, listed, original: found.original, ignore, findings: Vec::new() };
         extras.walk(Path::new(""));
-        extras.findings
+        Ok(extras.findings)
     }
 
     fn walk(&mut self, relative: &Path) {
@@ -235,7 +239,7 @@ impl<'a> Extras<'a> {
 
     fn look_at(&mut self, relative: &Path, path: PathBuf) {
         let name = manifest::path_to_text(relative).unwrap_or_default();
-        if self.listed.contains(name.as_str())
+        if self.listed.contains(&name)
             || OWN.contains(&name.as_str())
             || manifest::is_index_file(&name)
             || self.is_companion(&name)
@@ -260,7 +264,7 @@ impl<'a> Extras<'a> {
     /// A file that this program has put beside a TIFF.
     fn is_companion(&self, name: &str) -> bool {
         archive::COMPANIONS.iter().any(|(suffix, replaces)| {
-            name.strip_suffix(suffix).is_some_and(|stem| self.listed.contains(format!("{stem}{replaces}").as_str()))
+            name.strip_suffix(suffix).is_some_and(|stem| self.listed.contains(&format!("{stem}{replaces}")))
         })
     }
 }

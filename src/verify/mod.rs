@@ -236,16 +236,18 @@ impl<'a> Checker<'a> {
         self.check_signature()?;
         self.check_books()?;
         let resumed = self.state.as_ref().and_then(|state| state.unfinished(self.options.deep));
-        let selection = select::select(self.options, &self.found, self.state.as_ref(), self.began);
+        let selection = select::select(self.options, &self.found, self.state.as_ref(), self.began)?;
         self.begin_pass(resumed.filter(|_| self.options.resume));
         if !selection.words.is_empty() {
             self.note(selection.words.clone());
         }
-        let checked = |(s, source): (usize, &Source)| -> u64 {
-            let chunks = source.chunks.iter().zip(&selection.choices[s]);
-            chunks.filter(|(_, choice)| **choice == Choice::Check).filter_map(|(chunk, _)| chunk.size_bytes).sum()
-        };
-        let bytes = self.found.sources.iter().enumerate().map(checked).sum();
+        let mut bytes = 0;
+        for (number, source) in self.found.sources.iter().enumerate() {
+            let source = source?;
+            for (chunk, choice) in source.chunks.iter().zip(&*selection.of(number, source.chunks.len())) {
+                bytes += chunk.size_bytes.filter(|_| *choice == Choice::Check).unwrap_or(0);
+            }
+        }
         self.ctx.observer.on(&Event::Planned { items: self.found.sources.len() as u64, bytes });
         self.ctx.for_each_source(&self.found.sources, |number, source, drivers| {
             self.check_source(number, source, &selection, drivers);
@@ -295,11 +297,12 @@ impl<'a> Checker<'a> {
             self.options.ignore.iter().any(|pattern| glob_matches(pattern, name))
                 || own.iter().any(|own| same_file(own, path))
         };
-        books::Extras::of(&self.dir, &self.found, &ignore).into_iter().for_each(|finding| self.found(None, finding));
+        books::Extras::of(&self.dir, &self.found, &ignore)?.into_iter().for_each(|finding| self.found(None, finding));
         for (number, source) in self.found.sources.iter().enumerate() {
+            let source = source?;
             // Where chunks are missing that the TIFFs themselves speak of, that has been said.
             if !(self.found.from_tiffs && source.incomplete) {
-                books::chunks_of(source).into_iter().for_each(|finding| self.found(Some(number), finding));
+                books::chunks_of(&source).into_iter().for_each(|finding| self.found(Some(number), finding));
             }
         }
         Ok(())
@@ -330,7 +333,7 @@ impl<'a> Checker<'a> {
     }
 
     fn check_source(&self, number: usize, source: &Source, selection: &Selection, drivers: usize) {
-        let choices = &selection.choices[number];
+        let choices = &*selection.of(number, source.chunks.len());
         let whole = source
             .chunks
             .par_iter()
@@ -467,14 +470,14 @@ impl<'a> Checker<'a> {
         // Found by several threads in any order.
         findings.sort_by(|(a, f), (b, g)| (a, &f.item).cmp(&(b, &g.item)));
         let tallies = self.tallies.into_inner().unwrap_or_else(|e| e.into_inner());
-        let names = self.found.sources.into_iter().map(|source| source.relative_path);
         Archive {
             name: self.found.name,
             how,
             began: self.began,
             ended: SystemTime::now(),
             interrupted,
-            sources: names.zip(tallies).collect(),
+            sources: self.found.sources,
+            tallies,
             findings,
             notes: self.notes,
         }

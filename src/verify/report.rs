@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::error::{Error, Result};
+use crate::extract::Sources;
 use crate::format;
 use crate::manifest::{self, Severity};
 use crate::timestamp;
@@ -29,8 +30,9 @@ pub(crate) struct Archive {
     pub(crate) began: SystemTime,
     pub(crate) ended: SystemTime,
     pub(crate) interrupted: bool,
-    /// Sources by relative path.
-    pub(crate) sources: Vec<(String, SourceTally)>,
+    pub(crate) sources: Sources,
+    /// One for each source.
+    pub(crate) tallies: Vec<SourceTally>,
     /// Findings, with the number of the source that they concern.
     pub(crate) findings: Vec<(Option<usize>, Finding)>,
     pub(crate) notes: Vec<String>,
@@ -92,9 +94,10 @@ impl Archive {
                 of_source.push(finding);
             }
         }
-        for ((name, tally), findings) in self.sources.iter().zip(&by_source) {
+        for ((source, tally), findings) in self.sources.iter().zip(&self.tallies).zip(&by_source) {
+            let source = source.map_err(std::io::Error::other)?;
             let counts = findings.iter().any(|finding| finding.counts());
-            writeln!(out, "  {:<9} {}  ({})", tally.word(counts), plain(name), tally.words())?;
+            writeln!(out, "  {:<9} {}  ({})", tally.word(counts), plain(&source.relative_path), tally.words())?;
             findings.iter().try_for_each(|finding| tell(out, finding))?;
         }
         Ok(())
@@ -105,11 +108,11 @@ impl Archive {
     }
 
     fn counts(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        let sum = |of: fn(&SourceTally) -> u64| self.sources.iter().map(|(_, tally)| of(tally)).sum::<u64>();
+        let sum = |of: fn(&SourceTally) -> u64| self.tallies.iter().map(of).sum::<u64>();
         let (ok, bad, recent, unchosen) = (sum(|t| t.ok), sum(|t| t.bad), sum(|t| t.recent), sum(|t| t.unchosen));
         writeln!(out, "TIFFs:     {ok} well, {bad} with findings, {recent} found well before, {unchosen} not chosen")?;
-        let restored = self.sources.iter().filter(|(_, t)| t.restored == Some(true)).count();
-        let not = self.sources.iter().filter(|(_, t)| t.restored == Some(false)).count();
+        let restored = self.tallies.iter().filter(|t| t.restored == Some(true)).count();
+        let not = self.tallies.iter().filter(|t| t.restored == Some(false)).count();
         if restored + not > 0 {
             writeln!(out, "sources:   {} in all, {restored} would be restored, {not} would not", self.sources.len())?;
         } else {

@@ -1,9 +1,11 @@
 //! Which TIFFs a run checks: all, those that an interrupted pass has left, those not checked for a while, a sample.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::error::Result;
 use crate::extract::{Chunk, Found, Source};
 use crate::timestamp;
 use crate::verify::Options;
@@ -20,11 +22,22 @@ pub(crate) enum Choice {
     NotChosen,
 }
 
-/// What a run does with each TIFF, source by source.
+/// What a run does with each TIFF.
 pub(crate) struct Selection {
-    pub(crate) choices: Vec<Vec<Choice>>,
+    /// Source by source; `None` where all are checked.
+    choices: Option<Vec<Vec<Choice>>>,
     /// In words, what was chosen and how; empty where everything is.
     pub(crate) words: String,
+}
+
+impl Selection {
+    /// What is done with each TIFF of the source with this number, which has so many.
+    pub(crate) fn of(&self, source: usize, chunks: usize) -> Cow<'_, [Choice]> {
+        match &self.choices {
+            Some(choices) => Cow::Borrowed(choices.get(source).map_or(&[], Vec::as_slice)),
+            None => Cow::Owned(vec![Choice::Check; chunks]),
+        }
+    }
 }
 
 /// The key of a TIFF in the state.
@@ -38,8 +51,14 @@ pub(crate) fn source_key(source: &Source) -> String {
 }
 
 /// Decides about every TIFF of `found`.
-pub(crate) fn select(options: &Options, found: &Found, state: Option<&State>, now: SystemTime) -> Selection {
+///
+/// # Errors
+/// Where a source cannot be read out of the manifest any more.
+pub(crate) fn select(options: &Options, found: &Found, state: Option<&State>, now: SystemTime) -> Result<Selection> {
     let since = skip_after(options, state);
+    if since.is_none() && options.sample.is_none() {
+        return Ok(Selection { choices: None, words: String::new() });
+    }
     let choice = |chunk: &Chunk| {
         let (Some(state), Some(since)) = (state, since) else { return Choice::Check };
         let stamp = Stamp::of(&chunk.path);
@@ -48,19 +67,19 @@ pub(crate) fn select(options: &Options, found: &Found, state: Option<&State>, no
             _ => Choice::Check,
         }
     };
-    let mut choices: Vec<Vec<Choice>> =
-        found.sources.iter().map(|source| source.chunks.iter().map(choice).collect()).collect();
+    let of_source = |source: Result<Cow<'_, Source>>| Ok(source?.chunks.iter().map(choice).collect());
+    let mut choices: Vec<Vec<Choice>> = found.sources.iter().map(of_source).collect::<Result<_>>()?;
     let all: usize = choices.iter().map(Vec::len).sum();
     let mut words = String::new();
     if let Some(percent) = options.sample {
-        words = sample(options, found, state, &mut choices, percent, now);
+        words = sample(options, found, state, &mut choices, percent, now)?;
     }
     let checked = choices.iter().flatten().filter(|c| **c == Choice::Check).count();
     if checked < all {
         let how = if words.is_empty() { "the others were found well before" } else { &*words };
         words = format!("{checked} of {all} TIFFs are checked ({how})");
     }
-    Selection { choices, words }
+    Ok(Selection { choices: Some(choices), words })
 }
 
 /// What was found well at or after this time is left alone.
@@ -77,7 +96,7 @@ fn sample(
     choices: &mut [Vec<Choice>],
     percent: f64,
     now: SystemTime,
-) -> String {
+) -> Result<String> {
     let mut units: Vec<(SystemTime, u64, usize, Option<usize>)> = Vec::new();
     let day = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |t| t.as_secs() / 86_400);
     let rotating = state.is_some() && options.seed.is_none();
@@ -88,6 +107,7 @@ fn sample(
     };
     let hash = |name: &str| xxh3_64_with_seed(name.as_bytes(), seed);
     for (s, (source, of_source)) in found.sources.iter().zip(choices.iter()).enumerate() {
+        let source = source?;
         if options.deep {
             if of_source.contains(&Choice::Check) {
                 let oldest = source.chunks.iter().map(last).min().unwrap_or(SystemTime::UNIX_EPOCH);
@@ -112,10 +132,10 @@ fn sample(
         }
     }
     let unit = if options.deep { "sources" } else { "TIFFs" };
-    match rotating {
+    Ok(match rotating {
         true => format!("a sample of {percent} % of the {unit}, those that were not checked for longest"),
         false => format!("a sample of {percent} % of the {unit}, chosen by --seed {seed}"),
-    }
+    })
 }
 
 /// A point in time: `2026-05-01`, `2026-05-01T12:00:00Z`, or how long ago: `36h`, `7d`, `2w`.

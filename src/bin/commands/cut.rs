@@ -57,6 +57,7 @@ fn cut(args: &Args, interrupt: &Interrupt, terminal: &Terminal) -> Result<Summar
         terminal.on(&Event::Note { item: &note.item, message: &note.text });
     }
     let source = cut::pick(&found.sources, &args.source)?;
+    let source = source.as_ref();
     let recording = Recording::of(source)?;
     let range = cut::range(&recording, cut::recorded(source), args.from.as_deref(), args.to.as_deref())?;
     let done = if args.output == Path::new("-") {

@@ -15,6 +15,7 @@ mod passage;
 mod time;
 mod wav;
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use serde_json::Value;
 
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::extract::{Source, temp_name};
+use crate::extract::{Source, Sources, temp_name};
 use crate::flac::VorbisComment;
 use crate::interrupt::Interrupt;
 use crate::preview::WallClock;
@@ -73,14 +74,11 @@ pub struct Cut {
 /// Finds the source that a person means: by its relative path, the end of it, or its SHA-256 (8 digits or more).
 ///
 /// # Errors
-/// `Missing` where there is none, `Usage` where there are several; both name some.
-pub fn pick<'a>(sources: &'a [Source], name: &str) -> Result<&'a Source> {
-    if let Some(source) = sources.iter().find(|s| s.relative_path == name) {
-        return Ok(source);
-    }
+/// `Missing` where there is none, `Usage` where there are several; both name some. Those of [`Sources::get`].
+pub fn pick<'a>(sources: &'a Sources, name: &str) -> Result<Cow<'a, Source>> {
     let by_sum = name.len() >= 8 && name.bytes().all(|b| b.is_ascii_hexdigit());
     let sum = name.to_ascii_lowercase();
-    let fits = |s: &&Source| {
+    let fits = |s: &Source| {
         let file = s.relative_path.rsplit('/').next().unwrap_or_default();
         let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
         file == name
@@ -88,17 +86,32 @@ pub fn pick<'a>(sources: &'a [Source], name: &str) -> Result<&'a Source> {
             || s.relative_path.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'))
             || by_sum && s.sha256.is_some_and(|s| s.to_string().starts_with(&sum))
     };
-    let found: Vec<&Source> = sources.iter().filter(fits).collect();
-    let some = |list: &[&Source]| list.iter().take(5).map(|s| s.relative_path.as_str()).collect::<Vec<_>>().join(", ");
-    match found.as_slice() {
-        [one] => Ok(one),
-        [] => {
-            let known = some(&sources.iter().collect::<Vec<_>>());
-            Err(Error::new(ErrorKind::Missing, format!("the archive has no source {name:?}; it has {known}…")))
+    /// Sources that an error names.
+    const SOME: usize = 5;
+    let (mut first, mut count) = (None, 0usize);
+    let (mut fitting, mut others) = (Vec::new(), Vec::new());
+    for source in sources.iter() {
+        let source = source?;
+        if source.relative_path == name {
+            return Ok(source);
         }
-        several => {
-            let text =
-                format!("{} sources are called {name:?}: give more of the path ({})", several.len(), some(several));
+        let (fits, names) = if fits(&source) { (true, &mut fitting) } else { (false, &mut others) };
+        if names.len() < SOME {
+            names.push(source.relative_path.clone());
+        }
+        count += usize::from(fits);
+        if fits && first.is_none() {
+            first = Some(source);
+        }
+    }
+    match first {
+        Some(one) if count == 1 => Ok(one),
+        None => {
+            let text = format!("the archive has no source {name:?}; it has {}…", others.join(", "));
+            Err(Error::new(ErrorKind::Missing, text))
+        }
+        Some(_) => {
+            let text = format!("{count} sources are called {name:?}: give more of the path ({})", fitting.join(", "));
             Err(Error::new(ErrorKind::Usage, text))
         }
     }

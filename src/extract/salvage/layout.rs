@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::extract::find::{Chunk, Source};
 use crate::extract::recover;
 use crate::interrupt::Interrupt;
-use crate::manifest::{ArchiveIndex, ChunkRecord, ReadLimits, Real, Sha256Sum, SourceRecord};
+use crate::manifest::{ArchiveIndex, ChunkRecord, NameMap, ReadLimits, Real, Sha256Sum, SourceEntries, SourceRecord};
 use crate::source::SampleFormat;
 
 /// A source as it should be.
@@ -52,20 +52,40 @@ pub(super) struct Piece {
 }
 
 /// The records of all sources by relative path, from the manifest, or from the TIFFs where there is none.
-pub(super) fn records(dir: &Path, interrupt: &Interrupt) -> Result<HashMap<String, SourceRecord>> {
-    let records: Vec<SourceRecord> = match ArchiveIndex::load(dir, &ReadLimits::default())? {
-        Some(index) => index
-            .sources
-            .into_iter()
-            .map(|mut entry| {
-                entry.record.chunks.0 = entry.chunks.into_iter().map(|chunk| chunk.record).collect();
-                let name = entry.restore_as.clone().unwrap_or_default();
-                SourceRecord { relative_path: name, ..entry.record }
-            })
-            .collect(),
-        None => recover::scan(dir, interrupt)?.sources.into_iter().map(|recovered| recovered.record).collect(),
-    };
-    Ok(records.into_iter().map(|record| (record.relative_path.clone(), record)).collect())
+#[derive(Default)]
+pub(super) struct Records {
+    listed: SourceEntries,
+    /// Numbers in `listed`.
+    numbers: NameMap<usize>,
+    own: HashMap<String, SourceRecord>,
+}
+
+impl Records {
+    pub(super) fn read(dir: &Path, interrupt: &Interrupt) -> Result<Records> {
+        let mut records = Records::default();
+        let Some(index) = ArchiveIndex::load(dir, &ReadLimits::default())? else {
+            let recovered = recover::scan(dir, interrupt)?.sources.into_iter().map(|recovered| recovered.record);
+            records.own.extend(recovered.map(|record| (record.relative_path.clone(), record)));
+            return Ok(records);
+        };
+        for (number, entry) in index.sources.iter().enumerate() {
+            if let Some(name) = &entry?.restore_as {
+                records.numbers.insert(name, number);
+            }
+        }
+        records.listed = index.sources;
+        Ok(records)
+    }
+
+    /// The record of a source.
+    pub(super) fn get(&self, relative_path: &str) -> Result<Option<SourceRecord>> {
+        let Some(number) = self.numbers.get(relative_path) else { return Ok(self.own.get(relative_path).cloned()) };
+        let Some(entry) = self.listed.get(*number).transpose()? else { return Ok(None) };
+        let mut record = entry.record.clone();
+        record.chunks.0 = entry.chunks.iter().map(|chunk| chunk.record.clone()).collect();
+        relative_path.clone_into(&mut record.relative_path);
+        Ok(Some(record))
+    }
 }
 
 impl Layout {

@@ -24,7 +24,7 @@ mod layout;
 mod output;
 mod report;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,13 +62,13 @@ pub fn salvage(
 ) -> Result<Summary> {
     let ctx = Context::new(workers, interrupt, observer);
     let (found, records) =
-        ctx.pool()?.install(|| Ok::<_, Error>((find(dir, interrupt)?, layout::records(dir, interrupt)?)))?;
+        ctx.pool()?.install(|| Ok::<_, Error>((find(dir, interrupt)?, layout::Records::read(dir, interrupt)?)))?;
     durable::create_dir_all(out_dir)?;
     if fs::canonicalize(dir).ok().is_some_and(|real| fs::canonicalize(out_dir).is_ok_and(|out| out == real)) {
         let text = "--out-dir is the archive itself; choose another folder";
         return Err(Error::new(ErrorKind::Usage, text).at_path(out_dir));
     }
-    super::announce(&found, &ctx);
+    super::announce(&found, &ctx)?;
     let salvor = Salvor { ctx: &ctx, out_dir, records, next: AtomicU64::new(0) };
     ctx.for_each_source(&found.sources, |_, source, drivers| {
         if let Err(e) = salvor.source(source, drivers) {
@@ -81,7 +81,7 @@ pub fn salvage(
 struct Salvor<'a> {
     ctx: &'a Context<'a>,
     out_dir: &'a Path,
-    records: HashMap<String, SourceRecord>,
+    records: layout::Records,
     next: AtomicU64,
 }
 
@@ -103,7 +103,8 @@ impl Salvor<'_> {
 
     fn source(&self, source: &Source, drivers: usize) -> Result<()> {
         let empty = SourceRecord::default();
-        let mut layout = Layout::of(source, self.records.get(&source.relative_path).unwrap_or(&empty));
+        let record = self.records.get(&source.relative_path)?;
+        let mut layout = Layout::of(source, record.as_ref().unwrap_or(&empty));
         let mut copies = Copies::default();
         let damaged = self.examine(source, &mut layout, &mut copies)?;
         if !damaged && !source.incomplete {
