@@ -4,10 +4,11 @@
 //! whole source has been read, for only then its SHA-256, the number of chunks (of a coded source) and the range of
 //! levels that all pictures share are known. Then each TIFF is read back and proved.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use rayon::prelude::*;
@@ -20,7 +21,7 @@ use crate::archive::input::{self, Input, Opened};
 use crate::archive::pages;
 use crate::archive::plan::Candidate;
 use crate::archive::prove::{self, Proof};
-use crate::archive::write::{ChunkFile, Parked, Spool};
+use crate::archive::write::{ChunkFile, Parked, Scratch};
 use crate::container::{self, PageEstimate, PageLayout, RawPage};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
@@ -105,34 +106,33 @@ struct FlacPlace {
     block: u32,
 }
 
-/// A chunk's spectrum: in memory for the first few chunks, in a file beside the TIFF for the rest.
+/// A chunk's spectrum: in memory while no other chunk follows, then in a file beside the TIFF, so that a recording of many
+/// chunks takes no more memory than one of few.
 enum Kept {
     Memory(Box<Spectrum>),
-    Parked(Spool),
+    Parked(Scratch),
 }
 
-const SPECTRA_IN_MEMORY: u64 = 2;
-
 impl Kept {
-    fn keep(spectrum: Spectrum, index: u64, path: &Path) -> Result<Kept> {
-        if index < SPECTRA_IN_MEMORY {
-            return Ok(Kept::Memory(Box::new(spectrum)));
-        }
-        let mut spool = Spool::on_disk(path.with_extension("mel"))?;
-        spool.append(&spectrum.to_bytes())?;
-        Ok(Kept::Parked(spool))
+    fn new(spectrum: Spectrum) -> Kept {
+        Kept::Memory(Box::new(spectrum))
     }
 
-    fn take(self) -> Result<Spectrum> {
+    /// Moves it to a file beside the TIFF at `tiff`.
+    fn park(&mut self, tiff: &Path) -> Result<()> {
+        if let Kept::Memory(spectrum) = self {
+            *self = Kept::Parked(Scratch::write(tiff.with_extension("mel"), &spectrum.to_bytes())?);
+        }
+        Ok(())
+    }
+
+    fn take(&self) -> Result<Cow<'_, Spectrum>> {
         match self {
-            Kept::Memory(spectrum) => Ok(*spectrum),
-            Kept::Parked(spool) => {
-                let mut bytes = Vec::new();
-                spool.drain(|part| {
-                    bytes.extend_from_slice(part);
-                    Ok(())
-                })?;
-                Spectrum::from_bytes(&bytes)
+            Kept::Memory(spectrum) => Ok(Cow::Borrowed(spectrum)),
+            Kept::Parked(file) => {
+                let path = file.path();
+                let bytes = fs::read(path).map_err(Error::while_("reading a temporary file", path))?;
+                Spectrum::from_bytes(&bytes).map(Cow::Owned).map_err(|e| e.at_path(path))
             }
         }
     }
@@ -187,6 +187,8 @@ struct Source<'a> {
     pending: Vec<Pending>,
     total_frames: u64,
     range: RangeEstimator,
+    /// Held while a picture is drawn: one at a time, since it is the largest thing in memory.
+    drawing: Mutex<()>,
 }
 
 impl<'a> Source<'a> {
@@ -226,6 +228,7 @@ impl<'a> Source<'a> {
             pending: Vec::new(),
             total_frames: 0,
             range: RangeEstimator::new(),
+            drawing: Mutex::new(()),
         })
     }
 
@@ -354,7 +357,7 @@ impl<'a> Source<'a> {
             frames: self.total_frames,
             flacs: vec![flac],
             others,
-            spectrum: Kept::keep(spectrum, 0, &path)?,
+            spectrum: Kept::new(spectrum),
         });
         Ok(())
     }
@@ -379,7 +382,7 @@ impl<'a> Source<'a> {
             frames: 0,
             flacs: Vec::new(),
             others,
-            spectrum: Kept::keep(spectrum, 0, &path)?,
+            spectrum: Kept::new(spectrum),
         });
         Ok(())
     }
@@ -388,7 +391,10 @@ impl<'a> Source<'a> {
         ReadAt::len(&*self.file).map_err(Error::while_("looking at", &self.candidate.path))
     }
 
-    fn begin_chunk(&self, index: u64, lane: &Lane, raw_bound: u64) -> Result<(ChunkFile, Vec<VorbisComment>)> {
+    fn begin_chunk(&mut self, index: u64, lane: &Lane, raw_bound: u64) -> Result<(ChunkFile, Vec<VorbisComment>)> {
+        if let Some(before) = self.pending.last_mut() {
+            before.spectrum.park(before.parked.path())?;
+        }
         let out = ChunkFile::create(self.temp_path(index), self.head_len(raw_bound.saturating_mul(2))?)?;
         let comments = lane.groups.iter().map(|group| self.comment(index, group.start as u32, group.len() as u32));
         Ok((out, comments.collect()))
@@ -479,7 +485,7 @@ impl<'a> Source<'a> {
         self.range.add(&spectrum.histogram());
         let start = self.total_frames;
         self.total_frames += frames;
-        let spectrum = Kept::keep(spectrum, index, &path)?;
+        let spectrum = Kept::new(spectrum);
         Ok(Pending { parked: out.park(), index, start, frames, flacs, others, spectrum })
     }
 
@@ -570,13 +576,20 @@ impl<'a> Source<'a> {
         let temp = parked.path().to_path_buf();
         let mut out = parked.reopen()?;
         let labels = self.labels(index, count, start);
-        let spectrum = spectrum.take()?;
         let settings = &ctx.options.preview;
-        let picture = preview::render(&spectrum, range, &labels, settings);
-        let about = preview::describe(&spectrum, range, &labels, settings);
-        let mut page0 = self.page0(index, count, start, &sha.to_string(), about);
-        page0["metadata"]["num_samples"] = json!(frames[index as usize]);
-        let mut layouts = vec![pages::picture(&mut out, &picture, container::to_ascii_json(&page0))?];
+        let mut png = None;
+        let mut layouts = {
+            let _alone = self.drawing.lock().unwrap_or_else(|e| e.into_inner());
+            let spectrum = spectrum.take()?;
+            let picture = preview::render(&spectrum, range, &labels, settings);
+            let about = preview::describe(&spectrum, range, &labels, settings);
+            let mut page0 = self.page0(index, count, start, &sha.to_string(), about);
+            page0["metadata"]["num_samples"] = json!(frames[index as usize]);
+            if ctx.options.preview_png {
+                png = Some(Scratch::write(temp.with_extension("png"), &preview::encode_png(&picture))?);
+            }
+            vec![pages::picture(&mut out, &picture, container::to_ascii_json(&page0))?]
+        };
         layouts[0].text_tags = self.opened.about.text_tags(labels.chunk_start());
         layouts[0].xmp = self.opened.about.xmp(labels.chunk_start());
         for flac in &flacs {
@@ -640,12 +653,7 @@ impl<'a> Source<'a> {
                 .inspect_err(|_| discard_all(&renames))?;
             renames.push((parity, sidecar_name(&tiff_path)));
         }
-        if ctx.options.preview_png {
-            let png = temp.with_extension("png");
-            let bytes = preview::encode_png(&picture);
-            fs::write(&png, bytes).map_err(Error::while_("writing the preview", &png))?;
-            renames.push((png, tiff_path.replace(".tiff", ".png")));
-        }
+        renames.extend(png.map(|png| (png.keep(), tiff_path.replace(".tiff", ".png"))));
         Ok((record, renames))
     }
 

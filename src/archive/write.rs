@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::container::{self, PageLayout};
 use crate::durable;
@@ -80,7 +80,8 @@ impl ChunkFile {
         if gap_len > 0 {
             let mut whole = vec![0; lead as usize];
             whole.extend_from_slice(bytes);
-            self.extents.push(Extent { offset: gap, len: gap_len, expect: Expect::Bytes(whole) });
+            let expect = Expect::Hash(xxh3_128(&whole));
+            self.extents.push(Extent { offset: gap, len: gap_len, expect });
         }
         Ok(())
     }
@@ -227,6 +228,37 @@ impl Drop for Sealed {
     }
 }
 
+/// A finished file under `temp/` that is removed with this, unless it is kept.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Writes `bytes` to `path`.
+    pub(crate) fn write(path: PathBuf, bytes: &[u8]) -> Result<Scratch> {
+        let scratch = Scratch(path);
+        let path = scratch.path();
+        let written = durable::create(path)?.write_all(bytes);
+        written.map_err(Error::while_("writing a temporary file", path))?;
+        Ok(scratch)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Gives the file away.
+    pub(crate) fn keep(mut self) -> PathBuf {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.0.as_os_str().is_empty() {
+            durable::remove_quietly(&self.0);
+        }
+    }
+}
+
 /// Bytes that belong behind others which are still growing: kept in memory while they are few, in a file beside the
 /// chunk's otherwise.
 pub(crate) struct Spool {
@@ -241,12 +273,6 @@ impl Spool {
 
     pub(crate) fn new(path: PathBuf) -> Spool {
         Spool { path, memory: Vec::new(), file: None, len: 0 }
-    }
-
-    /// One whose bytes do not stay in memory.
-    pub(crate) fn on_disk(path: PathBuf) -> Result<Spool> {
-        let file = durable::create(&path)?;
-        Ok(Spool { path, memory: Vec::new(), file: Some(file), len: 0 })
     }
 
     pub(crate) fn len(&self) -> u64 {
