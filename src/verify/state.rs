@@ -6,9 +6,9 @@
 //! another disk has to be verified by itself. Lines that cannot be read count as not there. When three quarters of the
 //! lines have become obsolete, the file is written anew.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::Sha256Sum;
+use crate::manifest::{self, NameMap, Sha256Sum};
 use crate::timestamp;
 
 /// The state's name in an archive's `temp/`.
@@ -56,29 +56,48 @@ enum Pass {
 }
 
 /// What tells at a glance that a file is not the one it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     size: u64,
-    /// Nanoseconds since 1970; a text, since JSON numbers end at 2^53.
-    modified: String,
+    /// Nanoseconds since 1970; a text in the file, since JSON numbers end at 2^53.
+    #[serde(serialize_with = "to_digits", deserialize_with = "from_digits")]
+    modified: i128,
+}
+
+fn to_digits<S: serde::Serializer>(number: &i128, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(number)
+}
+
+fn from_digits<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i128, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 impl Stamp {
     /// Of the file at `path`; `None` where it cannot be looked at.
     pub(crate) fn of(path: &Path) -> Option<Stamp> {
         let about = fs::metadata(path).ok().filter(|about| about.is_file())?;
-        let nanos = match about.modified().ok()?.duration_since(UNIX_EPOCH) {
-            Ok(after) => after.as_nanos().to_string(),
-            Err(before) => format!("-{}", before.duration().as_nanos()),
+        let modified = match about.modified().ok()?.duration_since(UNIX_EPOCH) {
+            Ok(after) => i128::try_from(after.as_nanos()).ok()?,
+            Err(before) => -i128::try_from(before.duration().as_nanos()).ok()?,
         };
-        Some(Stamp { size: about.len(), modified: nanos })
+        Some(Stamp { size: about.len(), modified })
     }
+}
+
+/// What is known of an item.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    stamp: Option<Stamp>,
+    sha256: Option<Sha256Sum>,
+    deep: bool,
+    ok: bool,
+    at: Option<SystemTime>,
 }
 
 /// The state of one archive, open for more.
 pub(crate) struct State {
     archive: String,
-    known: HashMap<String, Line>,
+    known: NameMap<Known>,
     /// When the pass began that has not ended, and whether it is a deep one.
     unfinished: Option<(SystemTime, bool)>,
     /// When the last pass ended.
@@ -102,17 +121,20 @@ impl State {
         let real = fs::canonicalize(root).map_err(Error::while_("finding the folder", root))?;
         let archive = real.to_string_lossy().into_owned();
         let file = open_locked(path)?;
-        let mut read = Lines::default();
-        read.read(&file, path)?;
-        let file = read.compact(file, path)?;
-        let (mut unfinished, mut ended, mut known) = (None, None, HashMap::new());
-        for line in read.latest.into_values().filter(|line| line.archive == archive) {
-            match line.pass {
-                None => drop(known.insert(line.item.clone(), line)),
-                Some(Pass::Begin) => unfinished = timestamp::from_text(&line.at).map(|at| (at, line.deep)),
-                Some(Pass::End) => ended = timestamp::from_text(&line.at),
+        let (mut unfinished, mut ended, mut known) = (None, None, NameMap::default());
+        let lines = Lines::read(&file, path, |line| {
+            if line.archive != archive {
+                return;
             }
-        }
+            let at = timestamp::from_text(&line.at);
+            let Line { stamp, sha256, deep, ok, .. } = line;
+            match line.pass {
+                None => drop(known.insert(&line.item, Known { stamp, sha256, deep, ok, at })),
+                Some(Pass::Begin) => unfinished = at.map(|at| (at, deep)),
+                Some(Pass::End) => (unfinished, ended) = (None, at),
+            }
+        })?;
+        let file = lines.compact(file, path)?;
         let out = Out { file, path: path.to_path_buf(), synced: Instant::now(), failed: None };
         Ok(State { archive, known, unfinished, ended, out: Mutex::new(out) })
     }
@@ -135,14 +157,14 @@ impl State {
         sha256: Option<Sha256Sum>,
         deep: bool,
     ) -> Option<SystemTime> {
-        let line = self.known.get(item)?;
-        let same = line.ok && line.stamp.as_ref() == stamp && line.sha256 == sha256 && (line.deep || !deep);
-        timestamp::from_text(&line.at).filter(|at| same && *at <= SystemTime::now())
+        let known = self.known.get(item)?;
+        let same = known.ok && known.stamp.as_ref() == stamp && known.sha256 == sha256 && (known.deep || !deep);
+        known.at.filter(|at| same && *at <= SystemTime::now())
     }
 
     /// When an item was last looked at, however it came out.
     pub(crate) fn last_checked(&self, item: &str) -> Option<SystemTime> {
-        timestamp::from_text(&self.known.get(item)?.at)
+        self.known.get(item)?.at
     }
 
     /// Marks the beginning of a pass.
@@ -237,59 +259,76 @@ fn read_only(error: Error) -> Error {
     }
 }
 
-/// All that a state file says.
+/// Which lines of a state file still count.
 #[derive(Default)]
 struct Lines {
-    /// The last line about each item and each kind of pass line, by archive and item.
-    latest: HashMap<(String, String), Line>,
-    count: usize,
+    /// The number of the last line about each item and each kind of pass line, by archive and item.
+    latest: NameMap<u64>,
+    count: u64,
     torn: bool,
 }
 
 impl Lines {
-    fn read(&mut self, file: &File, path: &Path) -> Result<()> {
-        let mut reader = BufReader::with_capacity(256 << 10, file);
-        let mut text = Vec::new();
-        loop {
-            text.clear();
-            let n = reader
-                .by_ref()
-                .take(LONGEST_LINE)
-                .read_until(b'\n', &mut text)
-                .map_err(Error::while_("reading", path))?;
-            if n == 0 {
-                return Ok(());
-            }
-            self.torn = text.last() != Some(&b'\n');
-            self.count += 1;
-            let Ok(line) = serde_json::from_slice::<Line>(&text) else { continue };
-            let begin = || (line.archive.clone(), "pass".to_owned());
+    /// Hands all lines to `take`.
+    fn read(file: &File, path: &Path, mut take: impl FnMut(Line)) -> Result<Lines> {
+        let mut lines = Lines::default();
+        each_line(file, path, |text| {
+            lines.torn = text.last() != Some(&b'\n');
+            lines.count += 1;
+            let Ok(line) = serde_json::from_slice::<Line>(text) else { return Ok(()) };
+            // No item has a line feed in front.
+            let key = |what: &str| format!("{}\n{what}", line.archive);
             match line.pass {
-                None => drop(self.latest.insert((line.archive.clone(), line.item.clone()), line)),
-                Some(Pass::Begin) => drop(self.latest.insert(begin(), line)),
+                None => drop(lines.latest.insert(&key(&line.item), lines.count)),
+                Some(Pass::Begin) => drop(lines.latest.insert(&key("\nbegin"), lines.count)),
                 Some(Pass::End) => {
-                    self.latest.remove(&begin());
-                    self.latest.insert((line.archive.clone(), "ended".to_owned()), line);
+                    lines.latest.remove(&key("\nbegin"));
+                    lines.latest.insert(&key("\nend"), lines.count);
                 }
             }
-        }
+            take(line);
+            Ok(())
+        })?;
+        Ok(lines)
     }
 
     /// Ends a torn last line, and writes the file anew where most of it is obsolete.
-    fn compact(&mut self, mut file: File, path: &Path) -> Result<File> {
+    fn compact(&self, mut file: File, path: &Path) -> Result<File> {
         if self.torn {
             file.write_all(b"\n").map_err(Error::while_("writing", path))?;
         }
-        if self.count < 4 * self.latest.len() + 1000 {
+        if self.count < 4 * self.latest.len() as u64 + 1000 {
             return Ok(file);
         }
-        let mut text = Vec::new();
-        for line in self.latest.values() {
-            text.extend_from_slice(&to_text(line)?);
-        }
-        durable::write(path, &text)?;
+        let alive: HashSet<u64> = self.latest.values().copied().collect();
+        let mut old = &file;
+        old.seek(SeekFrom::Start(0)).map_err(Error::while_("reading", path))?;
+        manifest::write_atomically(path, |out| {
+            let mut number = 0;
+            let mut out = BufWriter::new(out);
+            each_line(old, path, |text| {
+                number += 1;
+                let wanted = if alive.contains(&number) { text } else { &[] };
+                out.write_all(wanted).map_err(Error::while_("writing", path))
+            })?;
+            out.flush().map_err(Error::while_("writing", path))
+        })?;
         drop(file);
         open_locked(path)
+    }
+}
+
+/// Hands the lines of `file` to `take`, each with its line feed if it has one.
+fn each_line(file: &File, path: &Path, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut reader = BufReader::with_capacity(256 << 10, file);
+    let mut text = Vec::new();
+    loop {
+        text.clear();
+        let read = reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut text);
+        if read.map_err(Error::while_("reading", path))? == 0 {
+            return Ok(());
+        }
+        take(&text)?;
     }
 }
 
@@ -310,7 +349,7 @@ mod tests {
         let state = State::open(&path, dir.path()).unwrap();
         assert!(State::open(&path, dir.path()).is_err(), "one run at a time");
         state.begin(false);
-        state.record("tiff:a.tiff".into(), stamp.clone(), sum(1), (false, true));
+        state.record("tiff:a.tiff".into(), stamp, sum(1), (false, true));
         state.record("tiff:b.tiff".into(), None, sum(2), (false, false));
         drop(state);
         let mut bytes = fs::read(&path).unwrap();
