@@ -34,6 +34,36 @@ impl Isa {
             _ => lpc::autocorrelation(padded, sums),
         }
     }
+
+    /// See [`lpc::apply_fine_window`].
+    pub(in crate::flac) fn apply_fine_window(self, samples: &[i32], window: &[f32], out: &mut [f64]) {
+        match self {
+            Isa::Portable => lpc::apply_fine_window(samples, window, out),
+            // SAFETY: see `Isa::Avx2`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { x86::apply_fine_window(samples, window, out) },
+        }
+    }
+
+    /// See [`lpc::fine_autocorrelation`].
+    pub(in crate::flac) fn fine_autocorrelation(self, padded: &[f64], sums: &mut [f64]) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 if sums.len() <= 13 => {
+                let mut all = [0.0; 13];
+                // SAFETY: see `Isa::Avx2`.
+                unsafe {
+                    if sums.len() <= 9 {
+                        x86::fine_autocorrelation::<9>(padded, &mut all);
+                    } else {
+                        x86::fine_autocorrelation::<13>(padded, &mut all);
+                    }
+                }
+                sums.copy_from_slice(&all[..sums.len()]);
+            }
+            _ => lpc::fine_autocorrelation(padded, sums),
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -59,6 +89,31 @@ mod x86 {
             }
         }
         lpc::apply_window(&samples[whole..], magnitude_bits, &window[whole..], &mut out[whole..]);
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn apply_fine_window(samples: &[i32], window: &[f32], out: &mut [f64]) {
+        lpc::apply_fine_window(samples, window, out);
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn fine_autocorrelation<const LAGS: usize>(padded: &[f64], sums: &mut [f64; 13]) {
+        let front = lpc::FRONT_PADDING;
+        let end = front + (padded.len() - front) / 4 * 4;
+        assert!(LAGS <= front && LAGS <= 13 && end <= padded.len());
+        let mut lanes = [_mm256_setzero_pd(); LAGS];
+        for at in (front..end).step_by(4) {
+            // SAFETY: `front <= at` and `at + 4 <= end <= padded.len()`; lags are less than `front`.
+            unsafe {
+                let now = _mm256_castsi256_pd(load(padded, at));
+                for (lag, sum) in lanes.iter_mut().enumerate() {
+                    *sum = _mm256_fmadd_pd(now, _mm256_castsi256_pd(load(padded, at - lag)), *sum);
+                }
+            }
+        }
+        for (sum, lanes) in sums.iter_mut().zip(lanes) {
+            *sum = lpc::sum_of(lanes_u64(_mm256_castpd_si256(lanes)).map(f64::from_bits));
+        }
     }
 
     #[target_feature(enable = "avx2")]
@@ -121,6 +176,18 @@ mod tests {
                     })
                     .sum();
                 assert_eq!(a[lags - 1], direct);
+            }
+            let window: Vec<f32> = (0..len).map(|_| noise.below(8192) as f32 / 8191.0).collect();
+            let (mut ours, mut theirs) = (vec![0.0; end], vec![0.0; end]);
+            let place = lpc::FRONT_PADDING..lpc::FRONT_PADDING + len;
+            isa.apply_fine_window(&samples, &window, &mut ours[place.clone()]);
+            lpc::apply_fine_window(&samples, &window, &mut theirs[place]);
+            assert_eq!(ours, theirs);
+            for lags in 1..=lpc::MAX_LAGS {
+                let (mut a, mut b) = (vec![0.0; lags], vec![0.0; lags]);
+                isa.fine_autocorrelation(&ours, &mut a);
+                lpc::fine_autocorrelation(&ours, &mut b);
+                assert_eq!(a, b);
             }
         }
     }

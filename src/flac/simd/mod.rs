@@ -12,6 +12,10 @@ mod restore;
 mod rice;
 mod survey;
 
+use super::analysis::{self, Analysis, Terms};
+use super::lpc::{Lanes, MAX_LAGS};
+
+pub(super) use residual::History;
 pub(super) use survey::Survey;
 
 /// Which instructions to use.
@@ -29,6 +33,7 @@ impl Isa {
     pub(super) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("lzcnt")
@@ -39,11 +44,28 @@ impl Isa {
         }
         Isa::Portable
     }
+
+    /// See [`analysis::analyse`].
+    pub(super) fn analyse(self, sums: &[Lanes; MAX_LAGS], terms: &Terms) -> Analysis {
+        match self {
+            Isa::Portable => analysis::analyse(sums, terms),
+            // SAFETY: see `Isa::Avx2`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { x86::analyse(sums, terms) },
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    use super::super::analysis::{self, Analysis, Terms};
+    use super::super::lpc::{Lanes, MAX_LAGS};
     use std::arch::x86_64::*;
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn analyse(sums: &[Lanes; MAX_LAGS], terms: &Terms) -> Analysis {
+        analysis::analyse(sums, terms)
+    }
 
     /// Eight 32-bit lanes from `values[at..at + 8]`.
     ///

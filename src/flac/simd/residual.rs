@@ -1,20 +1,39 @@
 //! What predictors leave, on the side of the encoder and of the check; the portable twins are in
 //! [`predictor`](super::super::predictor) and [`verify`].
 
-use super::super::predictor::{Predictor, fold_residual, unfold};
+use super::super::predictor::{self, Predictor, fold_residual, unfold};
 use super::super::verify;
 use super::Isa;
 
+/// Samples in the forms in which vector code takes them, made when they are first needed: the same for all predictors.
+#[derive(Debug, Clone, Default)]
+pub(in crate::flac) struct History {
+    /// `pairs[n + 1]`: samples n (low half) and n + 1 (high half); a zero stands in front of the first sample.
+    pairs: Vec<i32>,
+    /// The same of what is above the lowest 12 bits, and of these.
+    high: Vec<i32>,
+    low: Vec<i32>,
+}
+
+impl History {
+    /// To be called before other samples come.
+    pub(in crate::flac) fn clear(&mut self) {
+        self.pairs.clear();
+        self.high.clear();
+        self.low.clear();
+    }
+}
+
 impl Isa {
     /// What a predictor leaves of `samples`, folded: see [`fold_residual`]; the places of the warm-up samples are zero.
-    /// `bits`: the width of the samples. `scratch` is any vector.
+    /// `bits`: the width of the samples. `history`: of these samples.
     pub(in crate::flac) fn fold_residual(
         self,
         predictor: &Predictor,
         bits: u32,
         samples: &[i32],
         folded: &mut [u32],
-        scratch: &mut Vec<i32>,
+        history: &mut History,
     ) -> Option<u32> {
         let order = predictor.order();
         folded[..order].fill(0);
@@ -31,21 +50,31 @@ impl Isa {
                     if order == 0 && bits < 32 {
                         return Some(x86::fold_plain(samples, folded));
                     } else if order <= 12 && tap_fits && result_fits && bits <= 16 && bounded(bits) {
-                        return Some(x86::fold_narrow(predictor, samples, folded, scratch));
+                        return Some(x86::fold_narrow(predictor, samples, folded, history));
                     } else if order <= 12
                         && tap_fits
                         && result_fits
                         && bits <= 28
                         && bounded(13.max(bits.saturating_sub(11)))
                     {
-                        return Some(x86::fold_split(predictor, samples, folded, scratch));
+                        return Some(x86::fold_split(predictor, samples, folded, history));
                     }
                 }
             }
             Isa::Portable => {}
         }
-        let _ = (bits, scratch);
+        let _ = (bits, history);
         fold_residual(predictor, samples, order, folded)
+    }
+
+    /// See [`predictor::best_fixed`].
+    pub(in crate::flac) fn best_fixed(self, samples: &[i32]) -> usize {
+        match self {
+            Isa::Portable => predictor::best_fixed(samples),
+            // SAFETY: see `Isa::Avx2`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { x86::best_fixed(samples) },
+        }
     }
 
     /// Undoes the folding of all numbers.
@@ -85,15 +114,21 @@ fn unfold_all(folded: &[u32], residual: &mut [i32]) {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::super::super::predictor::{Predictor, fold};
+    use super::super::super::predictor::{self, Predictor, fold};
     use super::super::super::verify;
     use super::super::x86::{load, store, union_of};
+    use super::History;
     use std::arch::x86_64::*;
 
     #[inline]
     #[target_feature(enable = "avx2")]
     fn fold_lanes(residual: __m256i) -> __m256i {
         _mm256_xor_si256(_mm256_add_epi32(residual, residual), _mm256_srai_epi32::<31>(residual))
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn best_fixed(samples: &[i32]) -> usize {
+        predictor::best_fixed(samples)
     }
 
     #[target_feature(enable = "avx2")]
@@ -129,13 +164,13 @@ mod x86 {
         predictor: &Predictor,
         samples: &[i32],
         folded: &mut [u32],
-        scratch: &mut Vec<i32>,
+        history: &mut History,
     ) -> u32 {
-        // pairs[n + 1]: samples n (low half) and n + 1 (high half); a zero stands in front of the first sample.
-        scratch.clear();
-        scratch.push(samples.first().map_or(0, |&first| first << 16));
-        scratch.extend(samples.windows(2).map(|pair| (pair[0] & 0xFFFF) | (pair[1] << 16)));
-        let pairs = &scratch[..];
+        if history.pairs.is_empty() {
+            history.pairs.push(samples.first().map_or(0, |&first| first << 16));
+            history.pairs.extend(samples.windows(2).map(|pair| (pair[0] & 0xFFFF) | (pair[1] << 16)));
+        }
+        let pairs = &history.pairs[..];
         return by_pairs!(run, predictor, samples, pairs, folded);
 
         #[target_feature(enable = "avx2")]
@@ -166,22 +201,18 @@ mod x86 {
     /// For samples of at most 28 bits: each is split into 12 low bits and what is above them, sums of products are made
     /// of both, and put together. Both sums and the residual must fit 32 bits: orders 1 to 12.
     #[target_feature(enable = "avx2")]
-    pub(super) fn fold_split(
-        predictor: &Predictor,
-        samples: &[i32],
-        folded: &mut [u32],
-        scratch: &mut Vec<i32>,
-    ) -> u32 {
-        let len = samples.len();
-        scratch.clear();
-        scratch.resize(2 * len, 0);
-        let (high, low) = scratch.split_at_mut(len);
-        (high[0], low[0]) = (samples[0] >> 12 << 16, (samples[0] & 0xFFF) << 16);
-        for (pair, (high, low)) in samples.windows(2).zip(high[1..].iter_mut().zip(&mut low[1..])) {
-            *high = ((pair[0] >> 12) & 0xFFFF) | (pair[1] >> 12 << 16);
-            *low = (pair[0] & 0xFFF) | ((pair[1] & 0xFFF) << 16);
+    pub(super) fn fold_split(predictor: &Predictor, samples: &[i32], folded: &mut [u32], history: &mut History) -> u32 {
+        if history.high.is_empty() {
+            history.high.resize(samples.len(), 0);
+            history.low.resize(samples.len(), 0);
+            let (high, low) = (&mut history.high[..], &mut history.low[..]);
+            (high[0], low[0]) = (samples[0] >> 12 << 16, (samples[0] & 0xFFF) << 16);
+            for (pair, (high, low)) in samples.windows(2).zip(high[1..].iter_mut().zip(&mut low[1..])) {
+                *high = ((pair[0] >> 12) & 0xFFFF) | (pair[1] >> 12 << 16);
+                *low = (pair[0] & 0xFFF) | ((pair[1] & 0xFFF) << 16);
+            }
         }
-        let (high, low) = scratch.split_at(len);
+        let (high, low) = (&history.high[..], &history.low[..]);
         return by_pairs!(run, predictor, samples, high, low, folded);
 
         #[target_feature(enable = "avx2")]
@@ -251,14 +282,17 @@ mod tests {
     #[test]
     fn residuals_are_the_same_and_lead_back() {
         let (isa, mut noise) = (Isa::detect(), Noise(3));
-        let mut scratch = Vec::new();
+        let mut history = History::default();
         for round in 0..8 * ROUNDS {
             let bits = 1 + (round % 32) as u32;
             let predictor = if round % 5 == 0 { Predictor::fixed(round / 5 % 5) } else { noise.predictor(round % 17) };
             let len = predictor.order() + noise.below(50);
             let samples = noise.samples(bits, len);
             let (mut ours, mut theirs) = (vec![7; len], vec![0; len]);
-            let union = isa.fold_residual(&predictor, bits, &samples, &mut ours, &mut scratch);
+            history.clear();
+            let union = isa.fold_residual(&predictor, bits, &samples, &mut ours, &mut history);
+            // Of the same samples once more.
+            assert_eq!(union, isa.fold_residual(&predictor, bits, &samples, &mut ours, &mut history));
             assert_eq!(union, fold_residual(&predictor, &samples, predictor.order(), &mut theirs), "round {round}");
             if union.is_none() {
                 continue;

@@ -17,6 +17,16 @@ impl Isa {
         }
     }
 
+    /// See [`rice::sum_quotients`].
+    pub(in crate::flac) fn sum_quotients(self, folded: &[u32], parameter: u32) -> u64 {
+        match self {
+            Isa::Portable => rice::sum_quotients(folded, parameter),
+            // SAFETY: see `Isa::Avx2`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { x86::sum_quotients(folded, parameter) },
+        }
+    }
+
     /// See [`residual::read_codes`].
     pub(in crate::flac) fn read_codes(
         self,
@@ -55,6 +65,11 @@ mod x86 {
     #[target_feature(enable = "avx2")]
     pub(super) fn sum_parts(folded: &[u32], union: u32, len: usize, sums: &mut Vec<rice::PartSum>) {
         rice::sum_parts(folded, union, len, sums);
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn sum_quotients(folded: &[u32], parameter: u32) -> u64 {
+        rice::sum_quotients(folded, parameter)
     }
 
     /// Codes of sixteen numbers at a time are joined in pairs, and the pairs in quads, as long as these have no more bits
