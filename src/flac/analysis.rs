@@ -83,12 +83,16 @@ pub(super) fn analyse(sums: &[Lanes; MAX_LAGS], terms: &Terms) -> Analysis {
     let recursion = Recursion::new(&sums[..=terms.max_order]);
     let mut estimates = [Estimate { choice: Choice::Fixed(0), bits: f64::MAX, shift: 0 }; 4];
     let len = terms.len as f64;
+    let mut differences = [[0.0; 4]; 2];
     for (order, weights) in FIXED_WEIGHTS.iter().enumerate().filter(|(order, _)| *order < terms.len) {
         let mut variance = [0.0; 4];
         for (weight, sum) in weights.iter().zip(sums) {
             for lane in 0..4 {
                 variance[lane] += weight * sum[lane];
             }
+        }
+        if let 1 | 2 = order {
+            differences[order - 1] = variance;
         }
         for (lane, best) in estimates.iter_mut().enumerate() {
             let residual = bits_of(log2(positive(variance[lane]) + FIXED_FLOOR)) * (len - order as f64);
@@ -98,19 +102,21 @@ pub(super) fn analyse(sums: &[Lanes; MAX_LAGS], terms: &Terms) -> Analysis {
             }
         }
     }
-    // Errors of the coefficients are made up for from one to the next, so that they weigh on the signal's differences.
-    let mut difference = [0.0; 4];
+    // Errors of the coefficients are made up for from one to the next, so that they weigh on the signal's first differences, or
+    // on its second ones.
+    let mut weight = [0.0; 4];
     let mut finest = [0.0; 4];
     for lane in 0..4 {
-        difference[lane] = positive(2.0 * (sums[0][lane] - sums[1][lane])) + 1e-9;
-        finest[lane] = log2(len * difference[lane] / STEP_WORTH);
+        let [first, second] = differences.map(|variance| positive(variance[lane]) + 1e-9);
+        weight[lane] = if second < first { second } else { first };
+        finest[lane] = log2(len * first / STEP_WORTH);
     }
     for order in 1..=terms.max_order {
         for (lane, best) in estimates.iter_mut().enumerate() {
             let exponent = lpc::exponent(recursion.largest[order][lane]);
             let most = (MAX_PRECISION as i32 - 1 - exponent).clamp(0, MAX_SHIFT as i32);
             let steps = f64::from(1u32 << most);
-            let rounding = order as f64 * difference[lane] / (12.0 * steps * steps);
+            let rounding = order as f64 * weight[lane] / (12.0 * steps * steps);
             let log = log2(positive(recursion.errors[order][lane]) + rounding + LINEAR_FLOOR);
             let shift = ((0.5 * (finest[lane] - log) + 0.5) as i32).clamp(0, most);
             let side_bits = (terms.bits[lane] as i32 + (shift + exponent + 1).max(2)) * order as i32 + 9;

@@ -64,11 +64,27 @@ impl FrameEncoder {
 
     fn with(isa: Isa, format: StreamFormat, level: Level, max_block: u32) -> Self {
         let rice = |max_partition_order| RiceLimits { max_partition_order, escapes: level == Level::Best };
-        let usual = Effort { max_order: 12, rice: rice(6), trial: rice(6), parts: false, distance: 6.0, close: 0.05 };
+        let usual = Effort {
+            max_order: 12,
+            rice: rice(6),
+            trial: rice(6),
+            divided_below: 0.85,
+            thorough: false,
+            distance: 6.0,
+            close: 0.05,
+        };
         let effort = match level {
-            Level::Fast => Effort { max_order: 4, rice: rice(4), trial: rice(4), ..usual },
+            Level::Fast => Effort { max_order: 4, rice: rice(4), trial: rice(4), divided_below: 0.0, ..usual },
             Level::Default => usual,
-            Level::Best => Effort { rice: rice(8), trial: rice(5), parts: true, distance: 64.0, close: 0.3, ..usual },
+            Level::Best => Effort {
+                rice: rice(8),
+                trial: rice(5),
+                divided_below: f64::INFINITY,
+                thorough: true,
+                distance: 64.0,
+                close: 0.3,
+                ..usual
+            },
         };
         FrameEncoder {
             format,

@@ -21,7 +21,7 @@ const PARTS: [(usize, usize); 6] = [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3), (0, 
 const SETS: [&[usize]; 9] = [&[0], &[1], &[2], &[3], &[4], &[2, 3], &[3, 4], &[2, 4], &[5]];
 
 /// A block that takes less than this part of the estimate is uneven: the estimate goes by the power, which its loudest part
-/// makes. There, a fixed predictor may be better for all the rest.
+/// makes, and so does the predictor. A fixed one may be better for all the rest.
 const UNEVEN: f64 = 0.95;
 
 /// What a search may do.
@@ -33,8 +33,10 @@ pub(super) struct Effort {
     pub(super) rice: RiceLimits,
     /// The same while predictors are compared.
     pub(super) trial: RiceLimits,
-    /// Whether parts of each block are looked at by themselves.
-    pub(super) parts: bool,
+    /// Blocks that take less than this part of the estimate are looked at part by part.
+    pub(super) divided_below: f64,
+    /// Whether all that may be better is tried for every block.
+    pub(super) thorough: bool,
     /// How far above the noise of the coarse autocorrelation the signal must be for that to be good enough; see
     /// [`Analysis::is_hidden_by`].
     pub(super) distance: f64,
@@ -91,14 +93,21 @@ impl Search {
         self.tried.clear();
         best.bits = u64::MAX;
         self.attempt(channel, samples, Prediction::of(&analysis.plan(lane)), best);
-        if self.effort.parts || (best.bits as f64) < analysis.estimates[lane].bits * UNEVEN {
+        let taken = best.bits as f64 / analysis.estimates[lane].bits;
+        if self.effort.thorough || taken < UNEVEN {
             let prediction = Prediction::fixed(self.isa.best_fixed(samples));
             self.attempt(channel, samples, prediction, best);
         }
-        if self.effort.parts {
-            if samples.len() >= SHORTEST_DIVIDED {
-                self.try_parts(channel, samples, (analysis, lane), fine, correlator, best);
+        if taken < self.effort.divided_below && samples.len() >= SHORTEST_DIVIDED {
+            let winner = self.try_parts(channel, samples, fine, correlator, best);
+            if self.effort.thorough {
+                let (analysis, lane) = winner.as_ref().map_or((analysis, lane), |(analysis, lane)| (analysis, *lane));
+                for plan in analysis.neighbours(lane) {
+                    self.attempt(channel, samples, Prediction::of(&plan), best);
+                }
             }
+        }
+        if self.effort.thorough {
             best.plan_well(self.isa, channel, self.effort.rice);
         }
         self.shifted = shifted;
@@ -118,16 +127,15 @@ impl Search {
         better
     }
 
-    /// Tries what parts of the block speak for, and then what is next to the best of that.
+    /// Tries what parts of the block speak for. Gives the analysis and its lane behind what is best now, if it comes from here.
     fn try_parts(
         &mut self,
         channel: &Channel,
         samples: &[i32],
-        whole: (&Analysis, usize),
         fine: bool,
         correlator: &mut Correlator,
         best: &mut Attempt,
-    ) {
+    ) -> Option<(Analysis, usize)> {
         let len = samples.len();
         let range = |(number, of)| number * len / of..(number + 1) * len / of;
         if self.parts_of != len {
@@ -158,10 +166,7 @@ impl Search {
                 }
             }
         }
-        let (analysis, lane) = winner.as_ref().map_or(whole, |(analysis, lane)| (analysis, *lane));
-        for plan in analysis.neighbours(lane) {
-            self.attempt(channel, samples, Prediction::of(&plan), best);
-        }
+        winner
     }
 }
 
