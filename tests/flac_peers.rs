@@ -243,3 +243,66 @@ fn we_read_what_flacenc_writes() {
         we_decode(&path, &planes, &format!("flacenc, {bits} bits"));
     }
 }
+
+/// Recordings that are hard on an encoder which judges by power alone.
+fn hard_to_judge() -> Vec<(&'static str, StreamFormat, Vec<Vec<i32>>)> {
+    const LEN: usize = 60_000;
+    let format = |sample_rate, channels, bits_per_sample| StreamFormat { sample_rate, channels, bits_per_sample };
+    let plane = |f: &mut dyn FnMut(f64) -> f64| (0..LEN).map(|n| f(n as f64).round() as i32).collect::<Vec<i32>>();
+    let mut noise = Noise(5);
+    // Next to nothing above a tenth of the band, as after resampling.
+    let mut held = [0.0f64; 6];
+    let upsampled = plane(&mut |t| {
+        let mut value = 4e6 * noise.uniform();
+        for held in &mut held {
+            *held += 0.1 * (value - *held);
+            value = *held;
+        }
+        value + 1e6 * (t * 0.01).sin() + noise.uniform()
+    });
+    // Notes that die away to a few steps, in two channels that are much alike.
+    let mut note = |t: f64, pan: f64| {
+        let at = t % 20_000.0;
+        let tones = (at * 0.03).sin() + 0.5 * (at * 0.0601).sin() + 0.2 * (at * 0.1207 + 1.0).sin();
+        3000.0 * pan * (-at / 2500.0).exp() * tones + 0.6 * noise.uniform()
+    };
+    let notes = vec![plane(&mut |t| note(t, 1.0)), plane(&mut |t| note(t, 0.8))];
+    // Short bangs in what is smooth otherwise.
+    let mut noise = Noise(6);
+    let bangs = plane(&mut |t| {
+        let loud = if t % 5000.0 < 200.0 { 9000.0 } else { 2.0 };
+        6000.0 * (t * 0.02).sin() + loud * noise.uniform()
+    });
+    // Of few bits, so that coefficients weigh.
+    let eight = plane(&mut |t| 90.0 * (t * 0.21).sin() * (t * 0.0007).cos() + 3.0 * noise.uniform());
+    vec![
+        ("upsampled", format(96_000, 1, 24), vec![upsampled]),
+        ("notes", format(44_100, 2, 16), notes),
+        ("bangs", format(48_000, 1, 16), vec![bangs]),
+        ("8 bits", format(32_000, 1, 8), vec![eight]),
+    ]
+}
+
+#[test]
+fn frames_are_no_larger_than_those_of_flac() {
+    if !have("flac") {
+        return;
+    }
+    let frames = |file: &[u8]| file.len() as u64 - Metadata::read(&file, 0, file.len() as u64).unwrap().frames_offset;
+    let folder = tempfile::tempdir().unwrap();
+    let (raw, path) = (folder.path().join("a.raw"), folder.path().join("a.flac"));
+    for (name, format, planes) in hard_to_judge() {
+        let bits = format.bits_per_sample;
+        std::fs::write(&raw, interleave(&planes, bits)).unwrap();
+        for (level, option) in [(Level::Default, "-5"), (Level::Best, "-8")] {
+            let form =
+                [format!("--channels={}", planes.len()), format!("--bps={bits}"), "--sample-rate=48000".to_owned()];
+            let mut command = Command::new("flac");
+            command.args(["-sf", option, "--force-raw-format", "--endian=little", "--sign=signed"]).args(form);
+            run(command.arg(&raw).arg("-o").arg(&path));
+            let theirs = frames(&std::fs::read(&path).unwrap());
+            let ours = frames(&encode_file(format, level, 4096, &planes));
+            assert!(ours <= theirs, "{name}: {ours} bytes, flac {option} {theirs}");
+        }
+    }
+}

@@ -3,27 +3,29 @@
 //! For each channel it looks for wasted bits and constant samples, picks the fixed or linear predictor that its
 //! autocorrelation speaks for, and codes what that leaves; a channel for which this takes more than the samples
 //! themselves is written verbatim. Two channels are coded as left and right, or as one of them and their difference, or
-//! as mean and difference, whichever is estimated to take least.
+//! as mean and difference, whichever takes least: by the estimate, and where that is close, by trying.
 
-use super::analysis::{self, Choice, Estimate, Terms, precision_for};
+use super::analysis::{Analysis, Terms};
+use super::attempt::{Attempt, Channel};
 use super::bit_writer::BitWriter;
+use super::correlate::Correlator;
 use super::frame::{ChannelAssignment, FrameHeader, MAX_HEADER_BYTES};
-use super::lpc::{self, FRONT_PADDING, Lanes, MAX_LAGS, MAX_ORDER, Recursion, Window};
-use super::predictor::Predictor;
-use super::rice::{RiceLimits, RicePlan};
+use super::lpc::{self, MAX_LAGS};
+use super::rice::RiceLimits;
+use super::search::{Effort, Search};
 use super::simd::{Isa, Survey};
-use super::subframe::SubframeType;
+use super::window::Window;
 use super::{Level, MAX_BLOCK_SIZE, StreamFormat};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Highest frame number of a stream with fixed block size.
 const MAX_FRAME_NUMBER: u64 = (1 << 31) - 1;
 
-/// Part of a block over which the window rises and falls.
-const TAPER: f64 = 0.5;
+/// Part of a block over which its window rises and falls.
+const TAPER: f64 = 0.7;
 
-/// Shortest block of which parts are looked at by themselves.
-const SHORTEST_DIVIDED: usize = 256;
+/// Header of the shortest frame.
+const MIN_HEADER_BITS: usize = 6 * 8;
 
 /// The block size that suits a rate and a level: as much signal as stays alike, within the streamable subset.
 pub fn default_block_size(sample_rate: u32, level: Level) -> u32 {
@@ -36,42 +38,15 @@ pub fn default_block_size(sample_rate: u32, level: Level) -> u32 {
 pub struct FrameEncoder {
     format: StreamFormat,
     max_block: u32,
-    max_order: usize,
-    rice: RiceLimits,
+    effort: Effort,
     isa: Isa,
     window: Window,
-    /// Where the encoder looks longer: windows over parts of the block, by a multiple of four.
-    parts: Vec<Window>,
-    thorough: bool,
-    scratch: Scratch,
+    correlator: Correlator,
+    search: Search,
+    attempts: [Attempt; 4],
     side: Vec<i32>,
     mid: Vec<i32>,
     frame: Vec<u8>,
-}
-
-/// Buffers that hold nothing from one call to the next.
-#[derive(Debug, Clone, Default)]
-struct Scratch {
-    windowed: Vec<i16>,
-    shifted: Vec<i32>,
-    folded: Vec<u32>,
-    pairs: Vec<i32>,
-    rice: RicePlan,
-}
-
-/// One channel of a block: its samples, and how many bits the format gives them.
-#[derive(Debug, Clone, Copy)]
-struct Channel<'a> {
-    samples: &'a [i32],
-    bits: u32,
-    survey: Survey,
-}
-
-/// How a channel is to be predicted.
-#[derive(Debug, Clone, Copy)]
-struct Plan {
-    choice: Choice,
-    taps: [f64; MAX_ORDER],
 }
 
 impl FrameEncoder {
@@ -84,26 +59,46 @@ impl FrameEncoder {
         if !(1..=MAX_BLOCK_SIZE).contains(&max_block) {
             return Err(Error::new(ErrorKind::Usage, format!("a FLAC block has 1 to 65535 samples, not {max_block}")));
         }
-        let (max_order, max_partition_order) = match level {
-            Level::Fast => (4, 4),
-            Level::Default => (12, 6),
-            Level::Best => (12, 8),
+        Ok(FrameEncoder::with(Isa::detect(), format, level, max_block))
+    }
+
+    fn with(isa: Isa, format: StreamFormat, level: Level, max_block: u32) -> Self {
+        let rice = |max_partition_order| RiceLimits { max_partition_order, escapes: level == Level::Best };
+        let usual = Effort {
+            max_order: 12,
+            rice: rice(6),
+            trial: rice(6),
+            divided_below: 0.85,
+            thorough: false,
+            distance: 6.0,
+            close: 0.05,
         };
-        let rice = RiceLimits { max_partition_order, escapes: level == Level::Best };
-        Ok(FrameEncoder {
+        let effort = match level {
+            Level::Fast => Effort { max_order: 4, rice: rice(4), trial: rice(4), divided_below: 0.0, ..usual },
+            Level::Default => usual,
+            Level::Best => Effort {
+                rice: rice(8),
+                trial: rice(5),
+                divided_below: f64::INFINITY,
+                thorough: true,
+                distance: 64.0,
+                close: 0.3,
+                ..usual
+            },
+        };
+        FrameEncoder {
             format,
             max_block,
-            max_order,
-            rice,
-            isa: Isa::detect(),
+            effort,
+            isa,
             window: Window::default(),
-            parts: Vec::new(),
-            thorough: level == Level::Best,
-            scratch: Scratch::default(),
+            correlator: Correlator::new(isa, effort.max_order),
+            search: Search::new(isa, effort),
+            attempts: Default::default(),
             side: Vec::new(),
             mid: Vec::new(),
             frame: Vec::new(),
-        })
+        }
     }
 
     /// Appends one frame to `out`. `planes`: one slice per channel, right-justified, all of the same length, 1 to
@@ -115,9 +110,8 @@ impl FrameEncoder {
         let channels = self.check(planes, frame_number)?;
         let channels = &channels[..planes.len()];
         let len = planes[0].len();
-        if self.window.values.len() != len {
+        if self.window.fine.len() != len {
             self.window = Window::tukey(len, TAPER);
-            self.parts = if self.thorough && len >= SHORTEST_DIVIDED { Window::parts(len) } else { Vec::new() };
         }
         // Room for all channels verbatim, and for the writer to store whole words.
         let room = planes.len() * ((len * (usize::from(self.format.bits_per_sample) + 1)).div_ceil(8) + 8);
@@ -164,16 +158,10 @@ impl FrameEncoder {
     fn encode_independent(&mut self, channels: &[Channel], frame_number: u64, out: &mut BitWriter) {
         self.write_header(ChannelAssignment::Independent(self.format.channels), channels, frame_number, out);
         for group in channels.chunks(4) {
-            let mut sums = [[0.0; 4]; MAX_LAGS];
-            let mut wasted = [0; 4];
+            let (analysis, fine) = self.analyse(group, false);
             for (lane, channel) in group.iter().enumerate() {
-                self.autocorrelate(channel, lane, &mut sums);
-                wasted[lane] = channel.survey.wasted();
-            }
-            let (estimates, recursion) = self.choose(&sums, group[0].samples.len(), group[0].bits, [0; 4], wasted);
-            for (lane, channel) in group.iter().enumerate() {
-                let (plan, _) = self.improve(channel, plan(&estimates[lane], &recursion, lane), estimates[lane].bits);
-                self.write_subframe(channel, &plan, out);
+                self.code(channel, lane, &analysis, fine);
+                self.attempts[lane].write(self.isa, channel, out);
             }
         }
     }
@@ -181,73 +169,60 @@ impl FrameEncoder {
     fn encode_pair(&mut self, left: Channel, right: Channel, frame_number: u64, out: &mut BitWriter) {
         let mut side_samples = std::mem::take(&mut self.side);
         let mut mid_samples = std::mem::take(&mut self.mid);
-        let side_survey = self.isa.side(left.samples, right.samples, &mut side_samples);
-        let side = Channel { samples: &side_samples, bits: left.bits + 1, survey: side_survey };
-        let mut sums = [[0.0; 4]; MAX_LAGS];
-        for (lane, channel) in [left, right, side].iter().enumerate() {
-            self.autocorrelate(channel, lane, &mut sums);
-        }
-        // (l + r)² / 4 = (2l² + 2r² − (l − r)²) / 4, and so for the products of all lags.
-        for sums in &mut sums {
-            sums[3] = (2.0 * (sums[0] + sums[1]) - sums[2]) * 0.25;
-        }
-        let wasted = [left.survey.wasted(), right.survey.wasted(), side_survey.wasted()];
-        let mid_wasted = wasted[0].min(wasted[1]).saturating_sub(1);
-        let len = left.samples.len();
-        let (mut estimates, recursion) =
-            self.choose(&sums, len, left.bits, [0, 0, 1, 0], [wasted[0], wasted[1], wasted[2], mid_wasted]);
-        for (estimate, survey) in estimates.iter_mut().zip([left.survey, right.survey, side_survey]) {
-            if survey.is_constant() {
-                estimate.bits = f64::from(left.bits);
+        let survey = self.isa.side(left.samples, right.samples, &mut side_samples);
+        let side = Channel { samples: &side_samples, bits: left.bits + 1, survey };
+        let (mut analysis, fine) = self.analyse(&[left, right, side], true);
+        for (estimate, channel) in analysis.estimates.iter_mut().zip([left, right, side]) {
+            if channel.survey.is_constant() {
+                estimate.bits = f64::from(channel.bits);
             }
         }
-        let mut plans: [Plan; 4] = std::array::from_fn(|lane| plan(&estimates[lane], &recursion, lane));
-        let mut mid = None;
-        if !self.parts.is_empty() {
-            let survey = self.isa.mid(left.samples, right.samples, &mut mid_samples);
-            mid = Some(survey);
-            let mid = Channel { samples: &mid_samples, bits: left.bits, survey };
-            for (lane, channel) in [left, right, side, mid].iter().enumerate() {
-                (plans[lane], estimates[lane].bits) = self.improve(channel, plans[lane], estimates[lane].bits);
-            }
-        }
-        let [l, r, s, m] = estimates.map(|estimate| estimate.bits);
-        let choices = [
-            (l + r, ChannelAssignment::Independent(2)),
-            (l + s, ChannelAssignment::LeftSide),
-            (s + r, ChannelAssignment::SideRight),
-            (m + s, ChannelAssignment::MidSide),
+        let pairs = [
+            ([0, 1], ChannelAssignment::Independent(2)),
+            ([0, 2], ChannelAssignment::LeftSide),
+            ([2, 1], ChannelAssignment::SideRight),
+            ([3, 2], ChannelAssignment::MidSide),
         ];
-        let assignment = choices.iter().fold(choices[0], |best, other| if other.0 < best.0 { *other } else { best }).1;
+        let expected = pairs.map(|([a, b], _)| analysis.estimates[a].bits + analysis.estimates[b].bits);
+        let least = expected.into_iter().fold(f64::MAX, f64::min);
+        let limit = least + left.samples.len() as f64 * self.effort.close;
+        let mut channels = [left, right, side, left];
+        if expected[3] <= limit {
+            let survey = self.isa.mid(left.samples, right.samples, &mut mid_samples);
+            channels[3] = Channel { samples: &mid_samples, bits: left.bits, survey };
+        }
+        let mut coded = [false; 4];
+        let mut best = (u64::MAX, pairs[0]);
+        for (pair, expected) in pairs.into_iter().zip(expected) {
+            if expected > limit {
+                continue;
+            }
+            for lane in pair.0 {
+                if !coded[lane] {
+                    self.code(&channels[lane], lane, &analysis, fine);
+                    coded[lane] = true;
+                }
+            }
+            let bits = pair.0.into_iter().fold(0, |sum: u64, lane| sum.saturating_add(self.attempts[lane].bits));
+            if bits < best.0 {
+                best = (bits, pair);
+            }
+        }
+        let (lanes, assignment) = best.1;
         let start = out.mark();
         self.write_header(assignment, &[left], frame_number, out);
-        match assignment {
-            ChannelAssignment::Independent(_) => {
-                self.write_subframe(&left, &plans[0], out);
-                self.write_subframe(&right, &plans[1], out);
-            }
-            ChannelAssignment::LeftSide => {
-                self.write_subframe(&left, &plans[0], out);
-                self.write_subframe(&side, &plans[2], out);
-            }
-            ChannelAssignment::SideRight => {
-                self.write_subframe(&side, &plans[2], out);
-                self.write_subframe(&right, &plans[1], out);
-            }
-            ChannelAssignment::MidSide => {
-                let survey = mid.unwrap_or_else(|| self.isa.mid(left.samples, right.samples, &mut mid_samples));
-                let mid = Channel { samples: &mid_samples, bits: left.bits, survey };
-                self.write_subframe(&mid, &plans[3], out);
-                self.write_subframe(&side, &plans[2], out);
-            }
-        }
+        lanes.into_iter().for_each(|lane| self.attempts[lane].write(self.isa, &channels[lane], out));
         // A difference that cannot be predicted takes a bit more per sample than what it is the difference of.
-        let verbatim = 2 * (8 + len * left.bits as usize);
+        let verbatim = 2 * (8 + left.samples.len() * left.bits as usize);
         if assignment.is_decorrelated() && out.position() > MIN_HEADER_BITS + verbatim {
             out.rewind(start);
             self.write_header(ChannelAssignment::Independent(2), &[left], frame_number, out);
-            self.write_subframe(&left, &plans[0], out);
-            self.write_subframe(&right, &plans[1], out);
+            for (lane, channel) in [left, right].iter().enumerate() {
+                if !coded[lane] {
+                    self.code(channel, lane, &analysis, fine);
+                }
+                self.attempts[lane].write(self.isa, channel, out);
+            }
         }
         self.side = side_samples;
         self.mid = mid_samples;
@@ -265,238 +240,56 @@ impl FrameEncoder {
         out.put_bytes(&header);
     }
 
-    /// Puts a channel's autocorrelation, per sample and in squares of sample steps, into one lane of `sums`.
-    fn autocorrelate(&mut self, channel: &Channel, lane: usize, sums: &mut [Lanes; MAX_LAGS]) {
-        if channel.survey.is_constant() {
-            return;
-        }
-        let windowed = &mut self.scratch.windowed;
-        let exact = autocorrelation(self.isa, channel, &self.window, windowed, self.max_order);
-        for (sum, exact) in sums.iter_mut().zip(exact) {
-            sum[lane] = exact;
-        }
+    /// Codes a channel that stands in one lane of an analysis.
+    fn code(&mut self, channel: &Channel, lane: usize, analysis: &Analysis, fine: bool) {
+        self.search.code(channel, (analysis, lane), fine, &mut self.correlator, &mut self.attempts[lane]);
     }
 
-    /// Where the encoder looks longer: the best of `plan` and of what the parts of the block speak for, found by trying
-    /// them, and the bits of its subframe; else `plan` and `bits`.
-    fn improve(&mut self, channel: &Channel, plan: Plan, bits: f64) -> (Plan, f64) {
-        if self.parts.is_empty() {
-            return (plan, bits);
-        }
-        if channel.survey.is_constant() {
-            return (plan, f64::from(channel.bits));
-        }
-        let wasted = channel.survey.wasted();
-        let len = channel.samples.len();
-        let mut shifted = std::mem::take(&mut self.scratch.shifted);
-        let samples = without_wasted(channel.samples, wasted, &mut shifted);
-        let (sample_bits, real_bits) = (channel.bits - wasted, channel.survey.bits() - wasted);
-        let mut best = (plan, f64::from(sample_bits) * len as f64);
-        let mut tried = Vec::with_capacity(self.parts.len() + 1);
-        self.try_plan(samples, sample_bits, real_bits, plan, &mut tried, &mut best);
-        for first in (0..self.parts.len()).step_by(4) {
-            let mut sums = [[0.0; 4]; MAX_LAGS];
-            for (lane, window) in self.parts[first..].iter().take(4).enumerate() {
-                let exact = autocorrelation(self.isa, channel, window, &mut self.scratch.windowed, self.max_order);
-                for (sum, exact) in sums.iter_mut().zip(exact) {
-                    sum[lane] = exact;
-                }
+    /// What suits up to four channels; with `mid`, what suits the mean of the first two in the fourth lane, where the third
+    /// channel is their difference. And whether that took the fine autocorrelation, because the coarse one could have hidden
+    /// something.
+    fn analyse(&mut self, channels: &[Channel], mid: bool) -> (Analysis, bool) {
+        let coarse = self.analyse_with(channels, mid, false);
+        let power = self.window.power / self.window.fine.len() as f64;
+        let hidden = channels.iter().enumerate().any(|(lane, channel)| {
+            let wasted = f64::from(1u32 << channel.survey.wasted());
+            let noise = lpc::coarse_noise(channel.survey.bits() - 1) / (power * wasted * wasted);
+            !channel.survey.is_constant() && coarse.is_hidden_by(noise, lane, self.effort.distance)
+        });
+        if hidden { (self.analyse_with(channels, mid, true), true) } else { (coarse, false) }
+    }
+
+    fn analyse_with(&mut self, channels: &[Channel], mid: bool, fine: bool) -> Analysis {
+        let mut sums = [[0.0; 4]; MAX_LAGS];
+        let mut bits = [channels[0].bits; 4];
+        let mut wasted = [0; 4];
+        for (lane, channel) in channels.iter().enumerate().filter(|(_, channel)| !channel.survey.is_constant()) {
+            let magnitude_bits = channel.survey.bits() - 1;
+            let found = self
+                .correlator
+                .sums(channel.samples, magnitude_bits, &self.window, fine)
+                .map(|sum| sum / self.window.power);
+            for (sums, sum) in sums.iter_mut().zip(found) {
+                sums[lane] = sum;
             }
-            let extra = [channel.bits - u32::from(self.format.bits_per_sample); 4];
-            let (estimates, recursion) =
-                self.choose(&sums, len, u32::from(self.format.bits_per_sample), extra, [wasted; 4]);
-            for (lane, estimate) in estimates.iter().enumerate() {
-                let plan = self::plan(estimate, &recursion, lane);
-                self.try_plan(samples, sample_bits, real_bits, plan, &mut tried, &mut best);
+            (bits[lane], wasted[lane]) = (channel.bits, channel.survey.wasted());
+        }
+        if mid {
+            // (l + r)² / 4 = (2l² + 2r² − (l − r)²) / 4, and so for the products of all lags.
+            for sums in &mut sums {
+                sums[3] = (2.0 * (sums[0] + sums[1]) - sums[2]) * 0.25;
             }
+            wasted[3] = wasted[0].min(wasted[1]).saturating_sub(1);
         }
-        self.scratch.shifted = shifted;
-        (best.0, best.1 + f64::from(wasted))
-    }
-
-    /// Takes `plan` for the best one if it takes fewer bits.
-    fn try_plan(
-        &mut self,
-        samples: &[i32],
-        bits: u32,
-        real_bits: u32,
-        plan: Plan,
-        tried: &mut Vec<Predictor>,
-        best: &mut (Plan, f64),
-    ) {
-        let (predictor, subframe_type) = self.predictor(&plan, samples.len());
-        if tried.contains(&predictor) {
-            return;
-        }
-        tried.push(predictor);
-        let order = predictor.order();
-        let precision = self.precision(samples.len());
-        if self.code_residual(&predictor, real_bits, samples).is_none() {
-            return;
-        }
-        let coefficients = match subframe_type {
-            SubframeType::Linear(_) => 9 + order as u64 * u64::from(precision),
-            _ => 0,
-        };
-        let all = (self.scratch.rice.bits + coefficients + order as u64 * u64::from(bits)) as f64;
-        if all < best.1 {
-            *best = (plan, all);
-        }
-    }
-
-    /// Folds what a predictor leaves and plans its coding, unless it leaves the allowed range.
-    fn code_residual(&mut self, predictor: &Predictor, real_bits: u32, samples: &[i32]) -> Option<()> {
-        let Scratch { folded, pairs, rice, .. } = &mut self.scratch;
-        folded.resize(samples.len(), 0);
-        let union = self.isa.fold_residual(predictor, real_bits, samples, folded, pairs)?;
-        rice.make(self.isa, folded, union, predictor.order(), self.rice);
-        Some(())
-    }
-
-    /// Bits of a coefficient.
-    fn precision(&self, len: usize) -> u32 {
-        precision_for(len, u32::from(self.format.bits_per_sample))
-    }
-
-    /// The predictor that a plan comes to.
-    fn predictor(&self, plan: &Plan, len: usize) -> (Predictor, SubframeType) {
-        let linear = match plan.choice {
-            Choice::Linear(order) => lpc::quantise(&plan.taps[..order], self.precision(len)),
-            Choice::Fixed(_) => None,
-        };
-        match (linear, plan.choice) {
-            (Some(predictor), _) => (predictor, SubframeType::Linear(predictor.order())),
-            (None, Choice::Fixed(order)) => (Predictor::fixed(order), SubframeType::Fixed(order)),
-            // Coefficients that cannot be written: this does not happen with signals that were recorded.
-            (None, Choice::Linear(_)) => (Predictor::fixed(1), SubframeType::Fixed(1)),
-        }
-    }
-
-    /// Judges four lanes; `extra`: bits of a sample beyond `bits`.
-    fn choose(
-        &self,
-        sums: &[Lanes; MAX_LAGS],
-        len: usize,
-        bits: u32,
-        extra: [u32; 4],
-        wasted: [u32; 4],
-    ) -> ([Estimate; 4], Recursion) {
-        let mut sums = *sums;
         let scale = wasted.map(|wasted| 1.0 / (f64::from(1u32 << wasted) * f64::from(1u32 << wasted)));
         for sums in &mut sums {
             for lane in 0..4 {
                 sums[lane] *= scale[lane];
             }
         }
-        let terms = Terms {
-            len,
-            bits: std::array::from_fn(|lane| bits + extra[lane] - wasted[lane]),
-            precision: precision_for(len, bits),
-            max_order: self.max_order.min(len / 8),
-        };
-        analysis::choose(&sums, &terms)
-    }
-
-    fn write_subframe(&mut self, channel: &Channel, plan: &Plan, out: &mut BitWriter) {
-        let Channel { samples, bits, survey } = *channel;
-        if survey.is_constant() {
-            put_header(SubframeType::Constant, 0, out);
-            out.put_signed(i64::from(samples[0]), bits);
-            return;
-        }
-        let wasted = survey.wasted();
-        let mut shifted = std::mem::take(&mut self.scratch.shifted);
-        let samples = without_wasted(samples, wasted, &mut shifted);
-        let bits = bits - wasted;
-        let start = out.mark();
-        let before = out.position();
-        let written = self.write_predicted(samples, bits, survey.bits() - wasted, wasted, plan, out);
-        // A subframe's header takes as many bits one way as the other.
-        let verbatim = 8 + wasted as usize + samples.len() * bits as usize;
-        if written.is_none() || out.is_full() || out.position() - before > verbatim {
-            out.rewind(start);
-            put_header(SubframeType::Verbatim, wasted, out);
-            samples.iter().for_each(|&sample| out.put_signed(i64::from(sample), bits));
-        }
-        self.scratch.shifted = shifted;
-    }
-
-    /// Writes a subframe with a predictor, unless its residual leaves the allowed range. `bits`: of a sample by the
-    /// format; `real_bits`: that the samples at hand take.
-    fn write_predicted(
-        &mut self,
-        samples: &[i32],
-        bits: u32,
-        real_bits: u32,
-        wasted: u32,
-        plan: &Plan,
-        out: &mut BitWriter,
-    ) -> Option<()> {
-        let precision = self.precision(samples.len());
-        let (predictor, subframe_type) = self.predictor(plan, samples.len());
-        let order = predictor.order();
-        self.code_residual(&predictor, real_bits, samples)?;
-        let Scratch { folded, rice, .. } = &self.scratch;
-        put_header(subframe_type, wasted, out);
-        samples[..order].iter().for_each(|&sample| out.put_signed(i64::from(sample), bits));
-        if let SubframeType::Linear(_) = subframe_type {
-            out.put(u64::from(precision - 1), 4);
-            out.put(u64::from(predictor.shift), 5);
-            predictor.taps().iter().for_each(|&tap| out.put_signed(i64::from(tap), precision));
-        }
-        rice.write(self.isa, folded, order, out);
-        Some(())
-    }
-}
-
-/// Samples without their wasted bits, in `buffer` if there are any.
-fn without_wasted<'a>(samples: &'a [i32], wasted: u32, buffer: &'a mut Vec<i32>) -> &'a [i32] {
-    if wasted == 0 {
-        return samples;
-    }
-    buffer.clear();
-    buffer.extend(samples.iter().map(|sample| sample >> wasted));
-    buffer
-}
-
-/// A channel's autocorrelation under a window, up to the lags that `max_order` needs, per sample and in squares of sample
-/// steps.
-fn autocorrelation(
-    isa: Isa,
-    channel: &Channel,
-    window: &Window,
-    windowed: &mut Vec<i16>,
-    max_order: usize,
-) -> [f64; MAX_LAGS] {
-    let len = channel.samples.len();
-    let magnitude_bits = channel.survey.bits() - 1;
-    windowed.resize(FRONT_PADDING + len.next_multiple_of(16), 0);
-    windowed[FRONT_PADDING + len..].fill(0);
-    let place = &mut windowed[FRONT_PADDING..FRONT_PADDING + len];
-    isa.apply_window(channel.samples, magnitude_bits, &window.values, place);
-    // The highest order of a fixed predictor needs four lags.
-    let lags = max_order.max(4) + 1;
-    let mut exact = [0; MAX_LAGS];
-    isa.autocorrelation(windowed, &mut exact[..lags]);
-    let scale = f64::from(1u32 << magnitude_bits) * f64::from(1u32 << magnitude_bits) / window.power;
-    exact.map(|exact| exact as f64 * scale)
-}
-
-/// Header of the shortest frame.
-const MIN_HEADER_BITS: usize = 6 * 8;
-
-fn plan(estimate: &Estimate, recursion: &Recursion, lane: usize) -> Plan {
-    let taps = match estimate.choice {
-        Choice::Linear(order) => recursion.taps(lane, order),
-        Choice::Fixed(_) => [0.0; MAX_ORDER],
-    };
-    Plan { choice: estimate.choice, taps }
-}
-
-fn put_header(subframe_type: SubframeType, wasted: u32, out: &mut BitWriter) {
-    out.put(u64::from((subframe_type.code() << 1) | u32::from(wasted > 0)), 8);
-    if wasted > 0 {
-        out.put_unary(wasted - 1);
+        let len = channels[0].samples.len();
+        let bits = std::array::from_fn(|lane| bits[lane] - wasted[lane]);
+        self.isa.analyse(&sums, &Terms { len, bits, max_order: self.effort.max_order.min(len / 8) })
     }
 }
 
@@ -532,11 +325,10 @@ mod tests {
                 .collect();
             let planes: Vec<&[i32]> = planes.iter().map(Vec::as_slice).collect();
             for level in [Level::Fast, Level::Default, Level::Best] {
-                let mut encoder = FrameEncoder::new(format, level, 65_535).unwrap();
                 let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-                encoder.encode(&planes, 3, &mut ours).unwrap();
-                encoder.isa = Isa::Portable;
-                encoder.encode(&planes, 3, &mut theirs).unwrap();
+                for (isa, out) in [(Isa::detect(), &mut ours), (Isa::Portable, &mut theirs)] {
+                    FrameEncoder::with(isa, format, level, 65_535).encode(&planes, 3, out).unwrap();
+                }
                 assert!(ours == theirs, "round {round}, {format:?}, {level:?}");
             }
         }

@@ -12,8 +12,10 @@
 //! computes exactly what the portable code does.
 
 mod analysis;
+mod attempt;
 mod bit_reader;
 mod bit_writer;
+mod correlate;
 mod crc;
 mod decoder;
 mod encoder;
@@ -27,11 +29,13 @@ mod residual;
 mod restore;
 mod rice;
 mod scan;
+mod search;
 mod seek;
 mod simd;
 mod stream;
 mod subframe;
 mod verify;
+mod window;
 
 pub use crc::{crc8, crc16};
 pub use decoder::FrameDecoder;

@@ -79,6 +79,31 @@ pub(super) fn fold_residual(predictor: &Predictor, samples: &[i32], from: usize,
     Some(union)
 }
 
+/// The order of the fixed predictor whose residual has the least sum of magnitudes. Meant for samples of up to 24 bits; of wider
+/// ones sums may wrap, and the choice may not be the best.
+#[inline(always)]
+pub(super) fn best_fixed(samples: &[i32]) -> usize {
+    const STEP: usize = 64;
+    let mut sums = [0u64; 5];
+    for start in (0..samples.len().saturating_sub(4)).step_by(STEP) {
+        let mut part = [0u32; 5];
+        for x in samples[start..samples.len().min(start + STEP + 4)].array_windows::<5>() {
+            let minus = i32::wrapping_sub;
+            let first = [minus(x[4], x[3]), minus(x[3], x[2]), minus(x[2], x[1]), minus(x[1], x[0])];
+            let second = [minus(first[0], first[1]), minus(first[1], first[2]), minus(first[2], first[3])];
+            let third = [minus(second[0], second[1]), minus(second[1], second[2])];
+            let left = [x[4], first[0], second[0], third[0], minus(third[0], third[1])];
+            for order in 0..5 {
+                part[order] = part[order].wrapping_add(left[order].unsigned_abs());
+            }
+        }
+        for order in 0..5 {
+            sums[order] += u64::from(part[order]);
+        }
+    }
+    (0..5).fold(0, |best, order| if sums[order] < sums[best] { order } else { best })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +114,19 @@ mod tests {
             assert_eq!(unfold(fold(residual)), residual);
         }
         assert_eq!([0, -1, 1, -2].map(fold), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn the_best_fixed_predictor_is_of_the_order_of_the_curve() {
+        // A constant, then a line, a parabola, a cubic; and what alternates, which no difference makes smaller.
+        for (order, curve) in [(1, [5, 0, 0, 0]), (2, [5, 7, 0, 0]), (3, [5, 7, 3, 0]), (4, [5, 7, 3, 1])] {
+            let [a, b, c, d] = curve;
+            let samples: Vec<i32> = (0..100).map(|n| a + n * (b + n * (c + n * d))).collect();
+            assert_eq!(best_fixed(&samples), order);
+        }
+        let samples: Vec<i32> = (0..200).map(|n| if n % 2 == 0 { 100 } else { -100 }).collect();
+        assert_eq!(best_fixed(&samples), 0);
+        assert_eq!(best_fixed(&[1, 2]), 0);
     }
 
     #[test]

@@ -41,6 +41,12 @@ pub(super) fn sum_parts(folded: &[u32], union: u32, len: usize, sums: &mut Vec<P
     }));
 }
 
+/// Sum of what stands above the lowest `parameter` bits of the numbers.
+#[inline(always)]
+pub(super) fn sum_quotients(folded: &[u32], parameter: u32) -> u64 {
+    folded.iter().map(|&value| u64::from(value >> parameter)).sum()
+}
+
 /// What a plan may make use of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RiceLimits {
@@ -134,6 +140,31 @@ impl RicePlan {
         }
     }
 
+    /// Changes each parameter by one where that takes fewer bits, which are now counted, not estimated.
+    pub(super) fn refine(&mut self, isa: Isa, folded: &[u32], predictor_order: usize) {
+        let len = folded.len() >> self.partition_order;
+        let most = (1 << self.parameter_bits) - 2;
+        let mut skip = predictor_order;
+        self.bits = 6 + (u64::from(self.parameter_bits) << self.partition_order);
+        for (coding, part) in self.codings.iter_mut().zip(folded.chunks_exact(len)) {
+            let part = &part[skip..];
+            skip = 0;
+            self.bits += match *coding {
+                Coding::Rice(planned) => {
+                    let bits =
+                        |parameter| isa.sum_quotients(part, parameter) + part.len() as u64 * (u64::from(parameter) + 1);
+                    let nearby = [planned, planned.saturating_sub(1), (planned + 1).min(most)];
+                    let counted = nearby.map(|parameter| (bits(parameter), parameter));
+                    let best =
+                        counted.iter().fold(counted[0], |best, other| if other.0 < best.0 { *other } else { best });
+                    *coding = Coding::Rice(best.1);
+                    best.0
+                }
+                Coding::Escaped(width) => u64::from(ESCAPE_BITS) + part.len() as u64 * u64::from(width),
+            };
+        }
+    }
+
     /// Writes the coded residual.
     pub(super) fn write(&self, isa: Isa, folded: &[u32], predictor_order: usize, out: &mut BitWriter) {
         out.put(u64::from(self.parameter_bits - 4), 2);
@@ -200,6 +231,36 @@ mod tests {
             let best = (0..=30).map(|k| exact(&values, k)).min().unwrap();
             assert!(exact(&values, parameter) * 100 <= best * 101, "mean {mean}: {parameter}");
             assert!(estimate.abs_diff(best) * 12 <= best, "mean {mean}: estimate {estimate}, best {best}");
+        }
+    }
+
+    #[test]
+    fn refined_parameters_are_the_best_and_the_bits_are_those_that_are_written() {
+        let mut seed = 7u64;
+        let mut folded: Vec<u32> = (0..4096u32)
+            .map(|n| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                ((seed >> 45) >> (n / 300)) as u32
+            })
+            .collect();
+        folded[..3].fill(0);
+        let union = folded.iter().fold(0, |all, value| all | value);
+        for escapes in [false, true] {
+            let mut plan = RicePlan::default();
+            let isa = Isa::detect();
+            plan.make(isa, &folded, union, 3, RiceLimits { max_partition_order: 6, escapes });
+            plan.refine(isa, &folded, 3);
+            let len = 4096 >> plan.partition_order;
+            for (i, (coding, part)) in plan.codings.iter().zip(folded.chunks(len)).enumerate() {
+                let part = if i == 0 { &part[3..] } else { part };
+                if let Coding::Rice(parameter) = *coding {
+                    assert!((0..=14).all(|k| exact(part, parameter) <= exact(part, k)), "partition {i}: {parameter}");
+                }
+            }
+            let mut bytes = vec![0; 20_000];
+            let mut writer = BitWriter::new(&mut bytes);
+            plan.write(isa, &folded, 3, &mut writer);
+            assert_eq!(writer.position() as u64, plan.bits);
         }
     }
 
