@@ -1,6 +1,7 @@
 //! `tiff2flac cut` through the real program, against the same span of the source.
 
 mod common;
+mod original_support;
 
 use std::fs;
 use std::io;
@@ -160,6 +161,165 @@ fn requests_that_cannot_be_met_are_refused_in_plain_words() {
     let damaged = scratch.path("d.wav");
     let run = cut(&out, "a/x.wav", &damaged, &[]);
     assert!(run.code == Some(1) && !damaged.exists(), "{run:?}");
+}
+
+#[test]
+fn archives_of_the_originals_are_cut_wherever_their_flacs_are() {
+    let scratch = Scratch::new();
+    // One FLAC as it is behind a picture, one compressed, one alone.
+    let (old, _, whole) = original_support::original_archive(&scratch, 8);
+    let source = data(&whole);
+    for (from, to) in [(0, 20_000), (100, 300), (7_990, 8_010), (8_100, 15_900), (9_000, 9_001), (15_000, 17_000)] {
+        let (a, b) = (format!("{from}samples"), format!("{to}samples"));
+        for name in ["p.wav", "p.flac"] {
+            let target = scratch.path(name);
+            cut(&old, "long.wav", &target, &["--from", &a, "--to", &b, "--overwrite"]).exits(0);
+        }
+        let passage = data(&fs::read(scratch.path("p.wav")).expect("a passage"));
+        assert!(passage == source[from * 4..to * 4], "{from} to {to}");
+        if let (Some(a), Some(b)) = (by_ffmpeg(&scratch.path("p.flac")), by_ffmpeg(&scratch.path("p.wav"))) {
+            assert!(a == b, "{from} to {to}: FLAC and WAV differ");
+        }
+    }
+    // The compressed bytes damaged: an error and no file.
+    let tiff = old.join("chunk_000001.tiff");
+    let middle = fs::metadata(&tiff).expect("a TIFF").len() / 2;
+    flip(&tiff, middle);
+    let target = scratch.path("damaged.wav");
+    let run = cut(&old, "long.wav", &target, &[]);
+    assert!(run.code == Some(1) && !target.exists(), "{run:?}");
+}
+
+#[test]
+fn archives_of_the_corpus_are_cut() {
+    let Some(corpus) = corpus() else { return eprintln!("the corpus is not there; left out") };
+    let scratch = Scratch::new();
+    let mut seen = 0;
+    for version in ["v2", "anyfmt"] {
+        for case in fs::read_dir(corpus.join("original-archives").join(version)).expect("cases") {
+            let case = case.expect("a case").path();
+            let expected: serde_json::Value =
+                serde_json::from_slice(&fs::read(case.join("expected.json")).expect("a file")).expect("JSON");
+            for source in expected["manifest_sources"].as_array().expect("sources") {
+                let name = source["source"].as_str().expect("a name");
+                reconstruct(&case.join("archive"), &scratch.path("back"), &[]).exits(0);
+                let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+                let whole = data(&fs::read(scratch.path("back/wav").join(format!("{stem}.wav"))).expect("rebuilt"));
+                let target = scratch.path("p.wav");
+                cut(&case.join("archive"), name, &target, &["--from", "100samples", "--overwrite"]).exits(0);
+                let passage = data(&fs::read(&target).expect("a passage"));
+                let skipped = whole.len() - passage.len();
+                assert!(
+                    skipped.is_multiple_of(100) && skipped > 0 && passage == whole[skipped..],
+                    "{name} of {case:?}"
+                );
+                seen += 1;
+            }
+            fs::remove_dir_all(scratch.path("back")).expect("removed");
+        }
+    }
+    assert!(seen >= 6, "{seen} sources");
+}
+
+/// A WAV of `bits` bits, integers or floats, whose samples are these bytes.
+fn wide(code: u16, channels: u16, bits: u16, data: &[u8]) -> Vec<u8> {
+    let mut body = fmt(channels, 16_000, bits);
+    body[8..10].copy_from_slice(&code.to_le_bytes());
+    riff(&[body, chunk(b"data", data)])
+}
+
+#[test]
+fn wide_samples_come_out_exactly_with_their_remainder() {
+    let scratch = Scratch::new();
+    let frames = 50_000;
+    let doubles: Vec<u8> = (0..frames * 2)
+        .flat_map(|n| {
+            match n % 1000 {
+                // What no 24-bit step is: tiny, beyond full scale, negative zero, infinite, no number.
+                0 => -0.0f64,
+                1 => f64::INFINITY,
+                2 => f64::from_bits(0x7FF8_0000_DEAD_BEEF),
+                3 => 1.5,
+                4 => 1e-300,
+                _ => ((n as f64) * 0.01).sin() * 0.7,
+            }
+            .to_le_bytes()
+        })
+        .collect();
+    let integers = sound(frames, 2, 32, 11);
+    let odd: Vec<u8> = Numbers(3).bytes(frames * 8);
+    let floats = float_wav(frames, 2, 5);
+    for (name, code, bits, samples) in [
+        ("integers", 1, 32u16, &integers),
+        ("any", 1, 32, &odd),
+        ("bits", 3, 32, &odd),
+        ("doubles", 3, 64, &doubles),
+        ("floats", 3, 32, &data(&floats)),
+    ] {
+        scratch.put(&format!("in/{name}.wav"), &wide(code, 2, bits, samples));
+        let out = scratch.path(name);
+        archive(&scratch.path(&format!("in/{name}.wav")), &out, &["--chunk-seconds", "1"]).exits(0);
+        let frame = usize::from(bits) / 4;
+        for (from, to) in [(0, frames), (1, 2), (15_999, 16_001), (4_095, 4_097), (15_000, 48_123), (49_999, 50_000)] {
+            let (a, b) = (format!("{from}samples"), format!("{to}samples"));
+            let target = scratch.path("p.wav");
+            cut(&out, name, &target, &["--from", &a, "--to", &b, "--overwrite"]).exits(0);
+            let file = fs::read(&target).expect("a passage");
+            assert!(data(&file) == samples[from * frame..to * frame], "{name} {from} to {to}");
+            let format = file.windows(4).position(|w| w == b"fmt ").expect("a format") + 8;
+            assert_eq!((file[format], file[format + 14]), (code as u8, bits as u8), "{name}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_cut_that_is_killed_leaves_no_half_file() {
+    use std::process::Stdio;
+    use std::time::Duration;
+    let scratch = Scratch::new();
+    let source = scratch.put("in/long.wav", &wav(2, 48_000, 16, &sound(3_000_000, 2, 16, 9)));
+    let out = scratch.path("archive");
+    archive(&source, &out, &[]).exits(0);
+    let (whole, before) = (scratch.path("whole.wav"), scratch.put("kept.wav", b"mine"));
+    cut(&out, "long.wav", &whole, &[]).exits(0);
+    let whole = fs::read(whole).expect("a passage");
+    for (signal, name) in
+        [("-KILL", "a.wav"), ("-KILL", "b.flac"), ("-INT", "c.wav"), ("-INT", "d.flac"), ("-KILL", "kept.wav")]
+    {
+        for wait in [0, 5, 20, 60] {
+            let target = scratch.path(name);
+            let mut command = tiff2flac();
+            command.arg("cut").arg(&out).args(["--source", "long.wav", "--overwrite"]).arg("-o").arg(&target);
+            let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+            std::thread::sleep(Duration::from_millis(wait));
+            let _ = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
+            let status = child.wait().expect("an end");
+            match fs::read(&target) {
+                Ok(bytes) if name == "kept.wav" => {
+                    assert!(bytes == b"mine" || bytes == whole, "{signal} after {wait} ms")
+                }
+                Ok(bytes) if name.ends_with(".wav") => assert!(bytes == whole, "{signal} after {wait} ms"),
+                Ok(_) => assert!(
+                    witness("flac", &["-t", "-s", target.to_str().expect("a path")])
+                        .is_none_or(|run| run.code == Some(0))
+                ),
+                Err(_) => assert!(!status.success() && name != "kept.wav"),
+            }
+            // Asked to end, it leaves nothing at all behind.
+            if signal == "-INT" && !target.exists() {
+                assert!(!scratch.path(&format!("{name}.part")).exists(), "{name}");
+            }
+            if name != "kept.wav" {
+                let _ = fs::remove_file(&target);
+            }
+        }
+    }
+    // What a kill leaves is taken for what it is: the next cut succeeds.
+    let target = scratch.path("a.wav");
+    cut(&out, "long.wav", &target, &[]).exits(0);
+    assert!(fs::read(&target).expect("a passage") == whole);
+    assert!(before.exists());
 }
 
 /// Counts what is read of some bytes.

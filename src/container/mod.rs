@@ -7,6 +7,7 @@
 //! - `stored`, `deflate`: the pixel bytes of a page: as they are in rows of [`ROW_BYTES`], or zlib strip by strip.
 //! - `ifd`, `read`: a small bounded reader of page directories, of both kinds and both byte orders.
 //! - `pixels`: the pixel bytes of a page as a stream.
+//! - `inflated`: those of a Deflate page at any position.
 //! - `find`: which page is the FLAC.
 //! - `description`: the 7-bit JSON of tag 270 (ImageDescription).
 //!
@@ -22,6 +23,7 @@ mod deflate;
 mod description;
 mod find;
 mod ifd;
+mod inflated;
 mod layout;
 mod pixels;
 mod read;
@@ -32,6 +34,7 @@ mod write;
 pub use deflate::{DEFLATE_STRIP_BYTES, DeflatePageWriter, Effort, deflate_strip, deflate_strips};
 pub use description::{parse_description, to_ascii_json};
 pub use find::find_flac_page;
+pub use inflated::InflatedPage;
 pub use layout::{Compression, Kind, PageLayout, Pixels, Strip};
 pub use pixels::PageReader;
 pub use read::{ByteOrder, Directories, Limits, Page, read_directories, read_pages};

@@ -46,8 +46,7 @@ impl Page {
         if start > image_bytes {
             return Err(Error::new(ErrorKind::Usage, format!("page {} has no byte {start}", self.index)));
         }
-        let row = self.width.saturating_mul(u64::from(self.samples_per_pixel));
-        let strip_bytes = row.saturating_mul(self.rows_per_strip.min(self.height)).max(1);
+        let strip_bytes = self.strip_bytes();
         let inflater = (self.compression != 1).then(Inflater::new);
         let skip = if inflater.is_some() && start < image_bytes { start % strip_bytes } else { 0 };
         let mut reader =
@@ -55,6 +54,12 @@ impl Page {
         let skipped = io::copy(&mut reader.by_ref().take(skip), &mut io::sink());
         skipped.map_err(|e| Error::new(ErrorKind::Malformed, format!("page {}: {e}", self.index)))?;
         Ok(reader)
+    }
+
+    /// Inflated bytes of every strip but the last.
+    pub(super) fn strip_bytes(&self) -> u64 {
+        let row = self.width.saturating_mul(u64::from(self.samples_per_pixel));
+        row.saturating_mul(self.rows_per_strip.min(self.height)).max(1)
     }
 }
 
@@ -67,6 +72,40 @@ impl PageReader<'_> {
     /// Bytes of the whole image.
     pub fn image_bytes(&self) -> u64 {
         self.image_bytes
+    }
+}
+
+/// Where a reader of a Deflate page stands, kept without its file.
+pub(super) struct Place {
+    /// The next byte to give, from the start of the image.
+    pub at: u64,
+    inflater: Option<Inflater>,
+}
+
+impl Place {
+    /// The start of the strip that holds a byte of the image.
+    pub fn at_strip(page: &Page, byte: u64) -> Place {
+        Place { at: byte - byte % page.strip_bytes(), inflater: Some(Inflater::new()) }
+    }
+
+    /// The same place once more, in as few bytes as can be.
+    pub fn mark(&self) -> Place {
+        Place { at: self.at, inflater: self.inflater.as_ref().map(Inflater::mark) }
+    }
+
+    /// Reads on from here.
+    pub fn read(&mut self, file: &dyn ReadAt, page: &Page, buf: &mut [u8]) -> io::Result<usize> {
+        let mut reader = PageReader {
+            file,
+            strips: &page.strips,
+            strip_bytes: page.strip_bytes(),
+            image_bytes: page.image_bytes().map_err(io::Error::other)?,
+            at: self.at,
+            inflater: self.inflater.take(),
+        };
+        let result = reader.read(buf);
+        (self.at, self.inflater) = (reader.at, reader.inflater);
+        result
     }
 }
 
@@ -124,6 +163,13 @@ impl Inflater {
     fn new() -> Self {
         let state = InflateState::new_boxed(DataFormat::Zlib);
         Inflater { state, input: Vec::new(), pending: 0..0, next: 0, end: 0, ended: false }
+    }
+
+    /// The same once more, without the input at hand: it is read again.
+    fn mark(&self) -> Self {
+        let next = self.next - self.pending.len() as u64;
+        let (state, end, ended) = (self.state.clone(), self.end, self.ended);
+        Inflater { state, input: Vec::new(), pending: 0..0, next, end, ended }
     }
 
     fn start(&mut self, strip: Strip) {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::container::{self, Limits, Page};
+use crate::container::{self, InflatedPage, Limits, Page};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flac::{FrameDecoder, Metadata, SeekPoint, StreamDecoder, StreamInfo};
 use crate::format::{ChunkMetadata, Role};
@@ -141,10 +141,19 @@ impl ChunkTiff {
         self.pages[page].reader(&self.file).map_err(|e| e.at_path(&self.path))
     }
 
-    /// Metadata blocks of a FLAC that lies uncompressed in the file.
+    /// Metadata blocks of a FLAC.
     pub fn flac_metadata(&self, flac: &FlacPage) -> Result<Metadata> {
-        let (start, len) = self.place(flac)?;
-        Metadata::read(&self.file, start, start + len).map_err(|e| e.at_path(&self.path))
+        let read = match flac.place {
+            Some((start, len)) => Metadata::read(&self.file, start, start + len),
+            None => Metadata::read(&self.inflated(flac)?, 0, u64::MAX),
+        };
+        read.map_err(|e| e.at_path(&self.path))
+    }
+
+    /// The bytes of a FLAC that does not lie in one piece in the file, at any position.
+    pub fn inflated(&self, flac: &FlacPage) -> Result<InflatedPage> {
+        let file = self.file.try_clone().map_err(Error::while_("opening", &self.path))?;
+        InflatedPage::new(file, self.pages[flac.page].clone()).map_err(|e| e.at_path(&self.path))
     }
 
     /// Where an uncompressed FLAC lies: first byte and length.

@@ -1,18 +1,19 @@
 //! One TIFF: what its directories and page 0 say, as far as it goes into the index.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use serde_json::Value;
-
-use super::thumbnail::{Thumbnail, thumbnail};
+use super::picture::{self, About};
 use crate::error::{Error, Result};
 use crate::extract::tiff::ChunkTiff;
 use crate::extract::{Chunk, Source};
+use crate::flac::StreamInfo;
+use crate::manifest::Real;
 
 /// Length and time of last change of a file: what tells that it was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct FileState {
+pub(crate) struct FileState {
     pub size: i64,
     pub mtime_ns: i64,
 }
@@ -36,20 +37,10 @@ pub(super) struct FlacRow {
     pub page: i64,
     pub first_channel: i64,
     pub channels: i64,
-    pub place: Option<(i64, i64)>,
+    /// First byte in the TIFF, where it lies there in one piece.
+    pub offset: Option<i64>,
+    pub size: Option<i64>,
     pub sha256: Option<String>,
-}
-
-/// What page 0 shows.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Picture {
-    pub x: u64,
-    pub y: u64,
-    pub width: u64,
-    pub height: u64,
-    pub color_map: Option<String>,
-    pub db: Option<(f64, f64)>,
-    pub frequencies: Option<(f64, f64)>,
 }
 
 /// A chunk as it stands in the index.
@@ -57,7 +48,9 @@ pub(super) struct Picture {
 pub(super) struct ChunkRow {
     pub state: Option<FileState>,
     pub flacs: Vec<FlacRow>,
-    pub picture: Option<Picture>,
+    pub picture: Option<About>,
+    /// What the FLAC says of itself, where the archive's list does not say it (archives of the original programs).
+    pub info: Option<StreamInfo>,
     /// Why the TIFF could not be read.
     pub problem: Option<String>,
 }
@@ -66,12 +59,35 @@ pub(super) struct ChunkRow {
 pub(super) fn chunk_row(source: &Source, chunk: &Chunk) -> (ChunkRow, Option<Error>) {
     let state = FileState::of(&chunk.path);
     match read(source, chunk) {
-        Ok((flacs, picture)) => (ChunkRow { state, flacs, picture, problem: None }, None),
+        Ok(row) => (ChunkRow { state, ..row }, None),
         Err(e) => (ChunkRow { state, problem: Some(e.message()), ..ChunkRow::default() }, Some(e)),
     }
 }
 
-fn read(source: &Source, chunk: &Chunk) -> Result<(Vec<FlacRow>, Option<Picture>)> {
+/// A source with what only the FLACs of its chunks know of it, as far as they could be read.
+pub(super) fn completed<'a>(source: &'a Source, rows: &[(ChunkRow, Option<Error>)]) -> Cow<'a, Source> {
+    let Some(info) = rows.iter().find_map(|(row, _)| row.info) else { return Cow::Borrowed(source) };
+    let mut source = source.clone();
+    let rate = f64::from(info.sample_rate);
+    source.sample_rate = source.sample_rate.or_else(|| Real::new(rate));
+    source.channels = source.channels.or(Some(u32::from(info.channels)));
+    source.bits_per_sample = source.bits_per_sample.or(Some(u32::from(info.bits_per_sample)));
+    let mut next = Some(0);
+    for (chunk, (row, _)) in source.chunks.iter_mut().zip(rows) {
+        // Where chunks are missing, the list's seconds are all that is known.
+        let listed = || chunk.start_seconds.map(|s| (s.get() * rate).round().max(0.0) as u64);
+        let start = if source.incomplete { listed() } else { next };
+        chunk.start_sample = chunk.start_sample.or(start);
+        chunk.num_samples = chunk.num_samples.or(row.info.map(|i| i.total_samples).filter(|n| *n > 0));
+        next = next.zip(chunk.num_samples).and_then(|(next, n)| next.checked_add(n));
+    }
+    if !source.incomplete {
+        source.total_samples = source.total_samples.or(next);
+    }
+    Cow::Owned(source)
+}
+
+fn read(source: &Source, chunk: &Chunk) -> Result<ChunkRow> {
     let tiff = ChunkTiff::open(&chunk.path)?;
     crate::extract::belongs(source, chunk, &tiff)?;
     let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
@@ -79,42 +95,13 @@ fn read(source: &Source, chunk: &Chunk) -> Result<(Vec<FlacRow>, Option<Picture>
         page: i64::try_from(flac.page).unwrap_or(i64::MAX),
         first_channel: i64::from(flac.first_channel),
         channels: i64::from(flac.channels),
-        place: flac.place.map(|(start, len)| (signed(start), signed(len))),
+        offset: flac.place.map(|(start, _)| signed(start)),
+        size: flac.place.map(|p| p.1).or_else(|| tiff.pages[flac.page].image_bytes().ok()).map(signed),
         sha256: chunk.flac_sha256.get(i).copied().flatten().map(|sum| sum.to_string()),
     });
-    Ok((flacs.collect(), picture(&tiff)))
-}
-
-/// Where the plot lies on page 0, and what its colours mean.
-fn picture(tiff: &ChunkTiff) -> Option<Picture> {
-    let page = tiff.pages.first().filter(|p| p.samples_per_pixel == 3)?;
-    let whole = Picture { width: page.width, height: page.height, ..Picture::default() };
-    let Some(Value::Object(about)) = page.description_json().and_then(|mut d| d.remove("spectrogram")) else {
-        return Some(whole);
+    let info = match tiff.flacs.first() {
+        Some(flac) if chunk.num_samples.is_none() => tiff.flac_metadata(flac).ok().map(|m| m.stream_info),
+        _ => None,
     };
-    let pair = |low: &str, high: &str| Some((about.get(low)?.as_f64()?, about.get(high)?.as_f64()?));
-    let plot = about.get("plot").and_then(|plot| {
-        let number = |key: &str| plot.get(key)?.as_u64();
-        let (x, y, width, height) = (number("x")?, number("y")?, number("width")?, number("height")?);
-        let fits = x.checked_add(width)? <= page.width && y.checked_add(height)? <= page.height;
-        (fits && width > 0 && height > 0).then_some((x, y, width, height))
-    });
-    let (x, y, width, height) = plot.unwrap_or((0, 0, page.width, page.height));
-    Some(Picture {
-        x,
-        y,
-        width,
-        height,
-        color_map: about.get("color_map").and_then(Value::as_str).map(str::to_owned),
-        db: pair("db_low", "db_high"),
-        frequencies: pair("fmin", "fmax"),
-    })
-}
-
-/// The thumbnail of a chunk's TIFF: of the plot on page 0.
-pub(super) fn chunk_thumbnail(path: &Path) -> Result<Thumbnail> {
-    let tiff = ChunkTiff::open(path)?;
-    let part = picture(&tiff).map(|p| (p.x, p.y, p.width, p.height));
-    let page = tiff.pages.first().ok_or_else(|| Error::malformed("the TIFF has no pages").at_path(path))?;
-    thumbnail(&tiff.file, page, part).map_err(|e| e.at_path(path))
+    Ok(ChunkRow { flacs: flacs.collect(), picture: picture::about(&tiff), info, ..ChunkRow::default() })
 }

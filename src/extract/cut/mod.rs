@@ -7,10 +7,12 @@
 //! |---|---|
 //! | `time` | `1:30:00.5`, seconds, samples, dates → frames of the recording |
 //! | `passage` | the samples of a part of a recording |
+//! | `inflated` | FLACs that are compressed in their TIFFs |
 //! | `wav` | the header of a WAV of a known length |
 //! | `flac` | a passage as a FLAC of its own |
 
 mod flac;
+mod inflated;
 mod passage;
 mod time;
 mod wav;
@@ -29,6 +31,7 @@ use crate::flac::VorbisComment;
 use crate::interrupt::Interrupt;
 use crate::preview::WallClock;
 use crate::source::tags::{vorbis_key, vorbis_value};
+pub use inflated::InflatedFlacs;
 pub use passage::{Block, Part, Recording};
 pub use time::{position, text_of};
 pub use wav::{header as wav_header, wav_format};

@@ -1,7 +1,10 @@
 //! The samples of a part of a recording: the chunks it touches, each from the seek point before it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::inflated::InflatedFlacs;
+use crate::container::InflatedPage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::Source;
 use crate::extract::tiff::{ChunkTiff, FlacPage};
@@ -23,7 +26,6 @@ pub struct Part {
 }
 
 /// A source as a run of samples.
-#[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
     /// The chunks in order, adjoining.
     pub parts: Vec<Part>,
@@ -35,6 +37,7 @@ pub struct Recording {
     pub sample_rate: f64,
     /// Bits of a sample in the FLACs.
     pub flac_bits: u8,
+    inflated: Arc<InflatedFlacs>,
 }
 
 impl Recording {
@@ -44,6 +47,14 @@ impl Recording {
     /// # Errors
     /// `Missing` where chunks are missing or hold no FLAC; those of opening a TIFF.
     pub fn of(source: &Source) -> Result<Recording> {
+        Recording::with(source, Arc::default())
+    }
+
+    /// The same, with compressed FLACs that others read as well.
+    ///
+    /// # Errors
+    /// As [`Recording::of`].
+    pub fn with(source: &Source, inflated: Arc<InflatedFlacs>) -> Result<Recording> {
         let missing = |text: &str| Error::new(ErrorKind::Missing, format!("{}: {text}", source.relative_path));
         let first = source.chunks.first().ok_or_else(|| missing("the archive has no chunk of it"))?;
         let tiff = ChunkTiff::open(&first.path)?;
@@ -67,7 +78,7 @@ impl Recording {
         }
         let rate = source.sample_rate.map_or(f64::from(info.sample_rate), |r| r.get());
         let sample_rate = if rate > 0.0 { rate } else { f64::from(crate::source::FALLBACK_RATE) };
-        Ok(Recording { parts, format, channels, sample_rate, flac_bits: info.bits_per_sample })
+        Ok(Recording { parts, format, channels, sample_rate, flac_bits: info.bits_per_sample, inflated })
     }
 
     /// Frames in all.
@@ -157,10 +168,19 @@ impl Block<'_> {
     }
 }
 
+/// One FLAC of a chunk, wherever its bytes are.
+struct Group {
+    flac: FlacPage,
+    /// Where they are, if not in the file itself.
+    inflated: Option<Arc<InflatedPage>>,
+    start: u64,
+    end: u64,
+}
+
 /// A chunk that is being read.
 struct Chunk {
     tiff: ChunkTiff,
-    groups: Vec<(FlacPage, u64, u64)>,
+    groups: Vec<Group>,
     exact: Option<SampleFormat>,
     remainder: Option<(u64, RemainderIndex)>,
     channels: usize,
@@ -172,8 +192,14 @@ impl Chunk {
     fn open(recording: &Recording, part: &Part) -> Result<Chunk> {
         let tiff = ChunkTiff::open(&part.path)?;
         let groups = tiff.flacs.iter().map(|flac| {
-            let (start, len) = tiff.place(flac)?;
-            Ok((flac.clone(), start, start + len))
+            let flac = flac.clone();
+            Ok(match flac.place {
+                Some((start, len)) => Group { flac, inflated: None, start, end: start + len },
+                None => {
+                    let inflated = Some(recording.inflated.get(&tiff, &flac)?);
+                    Group { flac, inflated, start: 0, end: u64::MAX }
+                }
+            })
         });
         let groups = groups.collect::<Result<Vec<_>>>()?;
         // 24 bits in four bytes are all in the FLAC.
@@ -199,8 +225,8 @@ impl Chunk {
         take: &mut dyn FnMut(&Block<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut streams = Vec::new();
-        for (flac, at, end) in &self.groups {
-            streams.push(Stream::open(self, flac, *at, *end, range.start)?);
+        for group in &self.groups {
+            streams.push(Stream::open(self, group, range.start)?);
         }
         let held: usize = streams.iter().map(|s| usize::from(s.info.channels)).sum();
         if held != self.channels || streams.iter().any(|s| s.info.bits_per_sample != self.flac_bits) {
@@ -251,7 +277,7 @@ impl Chunk {
         out.resize(len * self.channels * format.bytes_per_sample(), 0);
         let mut record = Vec::new();
         if let Some((start, index)) = &self.remainder {
-            let block_size = u64::from(self.groups.first().map_or(1, |g| g.0.block_size.max(1)));
+            let block_size = u64::from(self.groups.first().map_or(1, |g| g.flac.block_size.max(1)));
             let place = usize::try_from(first / block_size).ok().and_then(|block| index.record(block));
             let (offset, bytes) = place.filter(|p| p.1 as usize <= 2 * out.len() + 4096).ok_or_else(|| {
                 self.located(Error::malformed(format!("the remainder has no sound record for sample {first}")))
@@ -273,10 +299,14 @@ struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    fn open(chunk: &'a Chunk, _flac: &FlacPage, start: u64, end: u64, sample: u64) -> Result<Stream<'a>> {
-        let file = &chunk.tiff.file;
-        let decoder = StreamDecoder::new(file, start, end).map_err(|e| chunk.located(e))?;
-        let place = locate(file, decoder.metadata(), end, sample).map_err(|e| chunk.located(e))?;
+    fn open(chunk: &'a Chunk, group: &'a Group, sample: u64) -> Result<Stream<'a>> {
+        let bytes: &dyn ReadAt = match &group.inflated {
+            Some(page) => &**page,
+            None => &chunk.tiff.file,
+        };
+        let decoder = StreamDecoder::new(bytes, group.start, group.end).map_err(|e| chunk.located(e))?;
+        let end = group.end.min(ReadAt::len(bytes).unwrap_or(u64::MAX));
+        let place = locate(bytes, decoder.metadata(), end, sample).map_err(|e| chunk.located(e))?;
         let info = *decoder.stream_info();
         if info.total_samples != 0 && info.total_samples != chunk.frames {
             let text = format!("the FLAC holds {} samples, the chunk should have {}", info.total_samples, chunk.frames);
