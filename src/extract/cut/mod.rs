@@ -81,11 +81,15 @@ pub struct Cut {
 pub fn pick<'a>(sources: &'a Sources, name: &str) -> Result<Cow<'a, Source>> {
     let by_sum = name.len() >= 8 && name.bytes().all(|b| b.is_ascii_hexdigit());
     let sum = name.to_ascii_lowercase();
+    let stem_of = |file: &str| file.rsplit_once('.').map_or(file, |(stem, _)| stem).to_owned();
+    let named_stem = stem_of(name.rsplit('/').next().unwrap_or_default());
     let fits = |s: &Source| {
         let file = s.relative_path.rsplit('/').next().unwrap_or_default();
-        let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+        let stem = stem_of(file);
         file == name
             || stem == name
+            // Archives of the originals restore a WAV, whatever the source was.
+            || !s.ours && stem == named_stem
             || s.relative_path.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'))
             || by_sum && s.sha256.is_some_and(|s| s.to_string().starts_with(&sum))
     };
