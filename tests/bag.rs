@@ -241,3 +241,19 @@ fn the_search_index_stands_beside_the_payload() {
     search(&s.path("archive"));
     assert_valid(&s.path("archive"));
 }
+
+#[test]
+fn a_lost_manifest_is_written_again_into_the_payload() {
+    let s = archived();
+    let dir = s.path("archive");
+    bag(&dir, &[]).exits(0);
+    let before = fs::read(dir.join("data/manifest.json")).unwrap();
+    fs::remove_file(dir.join("data/manifest.json")).unwrap();
+    let run = Run::of(tiff2flac().arg("rebuild-manifest").arg(&dir).output().unwrap());
+    run.exits(0);
+    assert!(!dir.join("manifest.json").exists() && !dir.join("SHA256SUMS").exists());
+    let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    let after = fs::read(dir.join("data/manifest.json")).unwrap();
+    assert_eq!(value(&after)["files"][2]["chunks"], value(&before)["files"][2]["chunks"]);
+    verify(&dir, &["--deep"]).exits(3).says("bag-differs");
+}

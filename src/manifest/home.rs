@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 
 use super::file::MANIFEST_NAME;
 use super::journal::TEMP_DIR;
+use super::sums::SUMS_NAME;
 
 /// The payload folder of a bag.
 pub const PAYLOAD_DIR: &str = "data";
 
 /// The folder of the archive that `dir` names: `dir/data` where `dir` is a bag around an archive, else `dir`.
+///
+/// An archive in a bag that has lost its manifest is known by its checksums.
 pub fn archive_dir(dir: &Path) -> PathBuf {
     let data = dir.join(PAYLOAD_DIR);
-    match dir.join("bagit.txt").is_file() && data.join(MANIFEST_NAME).is_file() {
+    let lost = || data.join(SUMS_NAME).is_file() && !dir.join(MANIFEST_NAME).exists();
+    match dir.join("bagit.txt").is_file() && (data.join(MANIFEST_NAME).is_file() || lost()) {
         true => data,
         false => dir.to_path_buf(),
     }
