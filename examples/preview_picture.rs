@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let labels = Labels {
         source_name: name.into(),
         chunk_count: Some(1),
-        format: format!("{bits}-bit"),
+        format: format!("WAV, {bits} bit"),
         recording_start: start_from_file_name(name),
         ..Labels::default()
     };

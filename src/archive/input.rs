@@ -62,6 +62,17 @@ impl Opened {
         u64::from(self.channels) * self.format.bytes_per_sample() as u64
     }
 
+    /// The format as a person says it: `WAV, 24 bit`, `RF64, 32-bit float`, `FLAC, 16 bit`, `Vorbis in Ogg`.
+    fn format_text(&self) -> String {
+        let container = spoken(&self.container);
+        if self.decoder.is_some() && self.container != "flac" {
+            let coding = spoken(&self.sample_format);
+            return if coding == container { coding } else { format!("{coding} in {container}") };
+        }
+        let float = if self.format.is_float() { "-bit float" } else { " bit" };
+        format!("{container}, {}{float}", self.bits_per_sample)
+    }
+
     /// What stands on the picture of a chunk.
     pub(crate) fn labels(&self, name: &str, index: u64, count: u64, start: u64) -> Labels {
         Labels {
@@ -69,10 +80,32 @@ impl Opened {
             chunk_index: index,
             chunk_count: Some(count),
             start_seconds: start as f64 / f64::from(self.sample_rate.max(1)),
-            format: self.sample_format.clone(),
+            format: self.format_text(),
             recording_start: self.about.start,
         }
     }
+}
+
+/// The usual spelling of the short names of containers and codings.
+fn spoken(name: &str) -> String {
+    const SPELLINGS: [(&str, &str); 14] = [
+        ("w64", "Wave64"),
+        ("aifc", "AIFF-C"),
+        ("ogg", "Ogg"),
+        ("adts", "AAC"),
+        ("vorbis", "Vorbis"),
+        ("opus", "Opus"),
+        ("alac", "Apple Lossless"),
+        ("alaw", "A-law"),
+        ("mulaw", "mu-law"),
+        ("adpcm-ms", "MS ADPCM"),
+        ("adpcm-ima-wav", "IMA ADPCM"),
+        ("adpcm-ima-qt", "IMA ADPCM"),
+        ("pcm", "PCM"),
+        ("mpeg", "MPEG"),
+    ];
+    let spelling = SPELLINGS.iter().find(|(short, _)| *short == name);
+    spelling.map_or_else(|| name.to_uppercase(), |(_, text)| (*text).to_owned())
 }
 
 /// What a file is, by its content.

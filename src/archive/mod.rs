@@ -141,9 +141,6 @@ pub(crate) struct Context<'a> {
 /// name of the TIFF.
 pub(crate) const COMPANIONS: [(&str, &str); 2] = [(".png", ".tiff"), (".tiff.parity", ".tiff")];
 
-/// Highest sample rate (Hz) that pictures are made for; higher ones are drawn as if they were this.
-const PICTURED_RATE: u32 = 16_000_000;
-
 /// Raw bytes that all sources together read in one go, a worker, where threads share the work on a source.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -159,8 +156,7 @@ impl Context<'_> {
     }
 
     pub(crate) fn analyzer(&self, sample_rate: u32, channels: usize, bits: u8) -> Result<Analyzer> {
-        // No recorder samples faster; a damaged header's 4 GHz would make a transform of half a gigabyte.
-        Analyzer::new(sample_rate.min(PICTURED_RATE), channels, bits, &self.options.preview)
+        Analyzer::new(sample_rate, channels, bits, &self.options.preview)
     }
 
     pub(crate) fn advance(&self, candidate: &Candidate, bytes: u64) {

@@ -9,7 +9,7 @@ use super::false_color::Indices;
 use super::layout::Layout;
 use super::level::{LevelMeter, LevelSum};
 use super::settings::{ChannelView, Kind, Settings};
-use super::spectrum::{Level, Spectrum, Values, store_db};
+use super::spectrum::{Level, Spectrum, Values};
 use super::stft::{Edge, Stft, full_scale};
 use super::vector::vectorised;
 use crate::error::{Error, Result};
@@ -185,8 +185,11 @@ impl Analyzer {
             columns.fill_up(self.samples);
         }
         let values = match self.sink {
-            Sink::Columns(columns) => Values::Levels(columns.finish(self.layout.plot_width, store_db)),
-            Sink::Indices(indices) => Values::Indices(indices.finish(self.layout.plot_width)),
+            Sink::Columns(columns) => Values::Levels(columns.finish(self.layout.plot_width)),
+            Sink::Indices(indices) => {
+                let (colors, seconds) = indices.finish(self.layout.plot_width);
+                Values::Indices { colors, seconds }
+            }
         };
         let sums = self.meter.finish(self.layout.plot_width);
         let (step, channels) = (self.step, self.channels as f64);

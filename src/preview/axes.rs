@@ -162,6 +162,10 @@ pub(crate) fn frequency_ticks(scale: Scale, fmin: f64, fmax: f64, apart: f64) ->
             }
         }
     }
+    // The end of the axis, where its number is short enough to stand beside the unit.
+    if kilohertz(fmax).len() <= 3 {
+        add(&mut taken, fmax, apart);
+    }
     taken.sort_by(f64::total_cmp);
     taken.into_iter().map(|hz| Tick { at: place(hz).clamp(0.0, 1.0), label: kilohertz(hz) }).collect()
 }
@@ -219,6 +223,8 @@ mod tests {
             assert!(ticks.windows(2).all(|pair| pair[1].at - pair[0].at >= 0.0299), "{fmin}–{fmax}: {ticks:?}");
         }
         let ticks = frequency_ticks(Scale::Mel, 0.0, 22_050.0, 0.03);
+        assert_eq!(labels(&frequency_ticks(Scale::Mel, 2000.0, 9000.0, 0.03)).last(), Some(&"9"));
+        assert_eq!(labels(&frequency_ticks(Scale::Mel, 0.0, 24_000.0, 0.03)).last(), Some(&"24"));
         for label in ["0", "1", "2", "5", "10", "20"] {
             assert!(labels(&ticks).contains(&label), "{label} in {ticks:?}");
         }

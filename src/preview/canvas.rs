@@ -1,6 +1,8 @@
 //! A picture in memory, with the few things that are drawn on it.
 
 use super::font;
+use super::name::Name;
+use super::spare::Spare;
 
 /// Red, green and blue.
 pub(crate) type Color = [u8; 3];
@@ -16,10 +18,20 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
+impl Drop for Picture {
+    fn drop(&mut self) {
+        u8::give_back(std::mem::take(&mut self.rgb));
+    }
+}
+
 impl Picture {
     /// A picture all of one colour.
     pub(crate) fn filled(width: usize, height: usize, color: Color) -> Picture {
-        Picture { width: width as u32, height: height as u32, rgb: color.repeat(width * height) }
+        let mut rgb = u8::spare();
+        rgb.extend(color.repeat(width));
+        (1..height).for_each(|_| rgb.extend_from_within(..3 * width));
+        rgb.truncate(3 * width * height);
+        Picture { width: width as u32, height: height as u32, rgb }
     }
 
     /// Sets a pixel; outside the picture nothing happens.
@@ -56,6 +68,11 @@ impl Picture {
             let from = (y * width + x) * 3;
             self.rgb.copy_within(from..from + len.min(width - x) * 3, (to * width + x) * 3);
         }
+    }
+
+    /// Writes a name with its upper left corner at `(x, y)`, each dot `zoom` pixels large.
+    pub(crate) fn name(&mut self, x: usize, y: usize, zoom: usize, name: &Name, color: Color) {
+        name.dots(|column, row| self.fill(x + column * zoom, y + row * zoom, zoom, zoom, color));
     }
 
     /// Writes text with its upper left corner at `(x, y)`, each dot `zoom` pixels large; returns where the next
@@ -95,10 +112,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_names_keep_both_ends() {
+    fn long_texts_keep_both_ends() {
         assert_eq!(shortened("recording.wav", 20), "recording.wav");
         assert_eq!(shortened("recording.wav", 9), "reco….wav");
-        assert_eq!(shortened("鳥の声の録音.wav", 5).chars().count(), 5);
+        assert_eq!(shortened("±±±±±±±±±±±", 5).chars().count(), 5);
     }
 
     #[test]

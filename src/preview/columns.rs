@@ -13,8 +13,12 @@
 //!   so that a column full of clicks does not hide a call.
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 
 use super::arith::decibels;
+use super::spare::Spare;
+use super::spectrum::store_db;
+use super::vector::vectorised;
 
 /// How much of the picture each statistic makes up, as shares of the decibels, in columns of many frames.
 const SUSTAINED_SHARE: f32 = 0.4;
@@ -31,6 +35,7 @@ const GLIDE: usize = 2;
 /// Statistics of closed columns, as the upper 16 bits of the `f32` (within 0.02 dB; greater means greater).
 #[derive(Debug, Clone)]
 struct Statistics {
+    /// Empty as long as columns are single frames, whose mean is their maximum.
     mean: Vec<u16>,
     maximum: Vec<u16>,
     sustained: Vec<u16>,
@@ -87,11 +92,7 @@ impl Columns {
             sustained: vec![0.0; row_len],
             history: VecDeque::new(),
             count: 0,
-            closed: Statistics {
-                mean: Vec::with_capacity(row_len * capacity),
-                maximum: Vec::with_capacity(row_len * capacity),
-                sustained: Vec::with_capacity(row_len * capacity),
-            },
+            closed: Statistics { mean: Vec::new(), maximum: u16::spare(), sustained: u16::spare() },
         }
     }
 
@@ -131,7 +132,7 @@ impl Columns {
         newest.row.extend_from_slice(row);
         newest.nearby.resize(row.len(), 0.0);
         for (row, nearby) in row.chunks(self.bands).zip(newest.nearby.chunks_mut(self.bands)) {
-            widen(row, nearby);
+            fast_widen(row, nearby);
         }
         self.history.push_back(newest);
         if let Some(first) = self.history.len().checked_sub(2 * lag + 1) {
@@ -148,8 +149,10 @@ impl Columns {
     }
 
     fn close(&mut self) {
-        let share = 1.0 / self.frames as f32;
-        self.closed.mean.extend(self.sum.iter().map(|sum| pack(sum * share)));
+        if self.frames_per_column > 1 {
+            let share = 1.0 / self.frames as f32;
+            self.closed.mean.extend(self.sum.iter().map(|sum| pack(sum * share)));
+        }
         self.closed.maximum.extend(self.maximum.iter().map(|value| pack(*value)));
         self.closed.sustained.extend(self.sustained.iter().map(|value| pack(*value)));
         for values in [&mut self.sum, &mut self.maximum, &mut self.sustained] {
@@ -170,7 +173,7 @@ impl Columns {
         if self.hop < self.final_hop {
             // Columns are single frames. Those off the wider grid are dropped, as columns with more frames than later ones
             // would look brighter.
-            for values in [&mut closed.mean, &mut closed.maximum, &mut closed.sustained] {
+            for values in [&mut closed.maximum, &mut closed.sustained] {
                 merge_pairs(values, len, |a, _| a);
             }
             self.hop *= 2;
@@ -181,6 +184,9 @@ impl Columns {
                 !keep
             });
         } else {
+            if self.frames_per_column == 1 {
+                closed.mean.clone_from(&closed.maximum);
+            }
             merge_pairs(&mut closed.mean, len, |a, b| pack((unpack(a) + unpack(b)) * 0.5));
             merge_pairs(&mut closed.maximum, len, u16::max);
             merge_pairs(&mut closed.sustained, len, u16::max);
@@ -188,9 +194,9 @@ impl Columns {
         }
     }
 
-    /// The picture's values, at most `width` columns, column by column, each a level in dB (−∞ where there was digital
-    /// silence) in the form that `store` gives it.
-    pub fn finish<T>(mut self, width: usize, store: impl Fn(f32) -> T) -> Vec<T> {
+    /// The picture's values, at most `width` columns, column by column, each a level [as stored](store_db), 0 where there
+    /// was digital silence.
+    pub fn finish(mut self, width: usize) -> Vec<u16> {
         if self.frames > 0 {
             // The last column may not fill up; that must not make the others be merged.
             self.capacity = usize::MAX;
@@ -200,33 +206,118 @@ impl Columns {
         let half_windows = self.frames_per_column as f64 * self.hop as f64 / self.final_hop as f64;
         let out_count = count.min(width);
         let share = SUSTAINED_SHARE * sustained_weight(half_windows * count as f64 / out_count.max(1) as f64);
-        let levels = packed_levels();
-        let level = |packed: u16| levels[usize::from(packed)];
-        let mut out = Vec::with_capacity(out_count * len);
-        let (mut mean, mut maximum, mut sustained) = (vec![0.0; len], vec![0; len], vec![0; len]);
-        for column in 0..out_count {
+        let levels = &*PACKED_LEVELS;
+        let mut column = Merged::new(len);
+        let Statistics { mean, mut maximum, mut sustained } = self.closed;
+        for x in 0..out_count {
             // The source columns that begin within this picture column.
-            let (first, end) = ((column * count).div_ceil(out_count), ((column + 1) * count).div_ceil(out_count));
-            mean.fill(0.0);
-            maximum.fill(0);
-            sustained.fill(0);
-            for source in first..end {
-                let at = source * len..(source + 1) * len;
-                mean.iter_mut().zip(&self.closed.mean[at.clone()]).for_each(|(a, b)| *a += unpack(*b));
-                maximum.iter_mut().zip(&self.closed.maximum[at.clone()]).for_each(|(a, b)| *a = (*b).max(*a));
-                sustained.iter_mut().zip(&self.closed.sustained[at]).for_each(|(a, b)| *a = (*b).max(*a));
-            }
-            let merged = 1.0 / (end - first) as f32;
-            let statistics = mean.iter().zip(&maximum).zip(&sustained);
-            out.extend(statistics.map(|((mean, maximum), sustained)| {
-                store(combine(level(pack(mean * merged)), level(*maximum), level(*sustained), share))
-            }));
+            let (first, end) = ((x * count).div_ceil(out_count), ((x + 1) * count).div_ceil(out_count));
+            let means = if mean.is_empty() { &maximum } else { &mean };
+            column.take(
+                &means[first * len..end * len],
+                &maximum[first * len..end * len],
+                &sustained[first * len..end * len],
+            );
+            // No column is read again once its place is needed.
+            column.levels(levels, share, &mut maximum[x * len..(x + 1) * len]);
         }
-        out
+        maximum.truncate(out_count * len);
+        sustained.clear();
+        u16::give_back(sustained);
+        u16::give_back(mean);
+        maximum
     }
 }
 
+/// One picture column on its way out.
+struct Merged {
+    sum: Vec<f32>,
+    mean: Vec<u16>,
+    maximum: Vec<u16>,
+    sustained: Vec<u16>,
+    /// The same three as levels in dB.
+    levels: [Vec<f32>; 3],
+}
+
+impl Merged {
+    fn new(len: usize) -> Merged {
+        let (powers, levels) = (vec![0; len], vec![0.0; len]);
+        Merged {
+            sum: levels.clone(),
+            mean: powers.clone(),
+            maximum: powers.clone(),
+            sustained: powers,
+            levels: [levels.clone(), levels.clone(), levels],
+        }
+    }
+
+    /// Merges one or more columns.
+    fn take(&mut self, mean: &[u16], maximum: &[u16], sustained: &[u16]) {
+        let len = self.mean.len();
+        self.maximum.copy_from_slice(&maximum[..len]);
+        self.sustained.copy_from_slice(&sustained[..len]);
+        let columns = mean.len() / len.max(1);
+        if columns == 1 {
+            return self.mean.copy_from_slice(mean);
+        }
+        for column in 1..columns {
+            fast_raise(&mut self.maximum, &maximum[column * len..][..len]);
+            fast_raise(&mut self.sustained, &sustained[column * len..][..len]);
+        }
+        fast_mean(mean, &mut self.sum, &mut self.mean);
+    }
+
+    /// The picture's values.
+    fn levels(&mut self, levels: &[f32], sustained_share: f32, out: &mut [u16]) {
+        for (levels_of, packed) in self.levels.iter_mut().zip([&self.mean, &self.maximum, &self.sustained]) {
+            levels_of.iter_mut().zip(packed).for_each(|(level, packed)| *level = levels[usize::from(*packed)]);
+        }
+        fast_combined(&self.levels, sustained_share, out);
+    }
+}
+
+vectorised! {
+    fn fast_raise(values: &mut [u16], others: &[u16]) = raise
+}
+
+#[inline(always)]
+fn raise(values: &mut [u16], others: &[u16]) {
+    values.iter_mut().zip(others).for_each(|(a, b)| *a = (*b).max(*a));
+}
+
+vectorised! {
+    /// The mean of columns of powers.
+    fn fast_mean(columns: &[u16], sum: &mut [f32], out: &mut [u16]) = mean
+}
+
+#[inline(always)]
+fn mean(columns: &[u16], sum: &mut [f32], out: &mut [u16]) {
+    sum.fill(0.0);
+    for column in columns.chunks_exact(out.len()) {
+        sum.iter_mut().zip(column).for_each(|(sum, packed)| *sum += unpack(*packed));
+    }
+    let share = 1.0 / (columns.len() / out.len()) as f32;
+    out.iter_mut().zip(sum).for_each(|(out, sum)| *out = pack(*sum * share));
+}
+
+vectorised! {
+    /// Levels in dB of mean, maximum and sustained maximum to the picture's values.
+    fn fast_combined(levels: &[Vec<f32>; 3], sustained_share: f32, out: &mut [u16]) = combined
+}
+
+#[inline(always)]
+fn combined([mean, maximum, sustained]: &[Vec<f32>; 3], sustained_share: f32, out: &mut [u16]) {
+    for (((out, mean), maximum), sustained) in out.iter_mut().zip(mean).zip(maximum).zip(sustained) {
+        *out = store_db(combine(*mean, *maximum, *sustained, sustained_share));
+    }
+}
+
+vectorised! {
+    fn fast_widen(values: &[f32], out: &mut [f32]) = widen
+}
+
 /// The greatest value within [`GLIDE`] places of each.
+#[inline(always)]
 fn widen(values: &[f32], out: &mut [f32]) {
     out.copy_from_slice(values);
     for distance in 1..=GLIDE.min(values.len().saturating_sub(1)) {
@@ -236,23 +327,25 @@ fn widen(values: &[f32], out: &mut [f32]) {
     }
 }
 
+#[inline(always)]
 fn greater(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
+#[inline(always)]
 fn lesser(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }
 
 /// The level in dB of every packed power.
-fn packed_levels() -> Vec<f32> {
+static PACKED_LEVELS: LazyLock<Vec<f32>> = LazyLock::new(|| {
     // 7 bits of mantissa under 8 bits of exponent: the levels of one octave, and how far the octaves are apart.
     let octave: Vec<f64> = (0..128).map(|mantissa| decibels(f64::from(unpack(127 << 7 | mantissa)))).collect();
     let step = decibels(2.0);
     let normal = |packed: u16| octave[usize::from(packed & 127)] + (f64::from(packed >> 7) - 127.0) * step;
     let level = |packed: u16| if packed < 128 { decibels(unpack(packed).into()) } else { normal(packed) };
     (0..1 << 15).map(|packed| level(packed) as f32).collect()
-}
+});
 
 /// 0 for columns of up to two half windows, 1 for those of many.
 fn sustained_weight(half_windows: f64) -> f32 {
@@ -260,15 +353,15 @@ fn sustained_weight(half_windows: f64) -> f32 {
 }
 
 /// The picture's value in dB out of the three levels.
+#[inline(always)]
 fn combine(mean: f32, maximum: f32, sustained: f32, sustained_share: f32) -> f32 {
-    if maximum == f32::NEG_INFINITY {
-        return maximum;
-    }
-    let sustained = sustained.max(maximum - SUSTAINED_DEPTH_DB);
+    let sustained = greater(sustained, maximum - SUSTAINED_DEPTH_DB);
     // Rounding may have brought the mean of tiny powers to zero.
-    let mean = mean.max(maximum - 2.0 * SUSTAINED_DEPTH_DB);
+    let mean = greater(mean, maximum - 2.0 * SUSTAINED_DEPTH_DB);
     let events = maximum * MAXIMUM_SHARE + mean * (1.0 - MAXIMUM_SHARE);
-    sustained * sustained_share + events * (1.0 - sustained_share)
+    let level = sustained * sustained_share + events * (1.0 - sustained_share);
+    // −∞ times a share of nothing is no level.
+    if maximum == f32::NEG_INFINITY { maximum } else { level }
 }
 
 fn merge_pairs(values: &mut Vec<u16>, len: usize, merge: impl Fn(u16, u16) -> u16) {
@@ -283,23 +376,26 @@ fn merge_pairs(values: &mut Vec<u16>, len: usize, merge: impl Fn(u16, u16) -> u1
 }
 
 /// The upper half of a non-negative `f32`, rounded to nearest.
+#[inline(always)]
 fn pack(value: f32) -> u16 {
     let bits = value.to_bits();
     ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
+#[inline(always)]
 fn unpack(packed: u16) -> f32 {
     f32::from_bits(u32::from(packed) << 16)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::spectrum::stored_db;
     use super::*;
 
-    fn collect(frames: impl Iterator<Item = f32>, capacity: usize, width: usize) -> Vec<f32> {
+    fn collect(frames: impl Iterator<Item = f32>, capacity: usize, width: usize) -> Vec<f64> {
         let mut columns = Columns::new(1, 1, 4, 4, capacity);
         frames.enumerate().for_each(|(t, value)| columns.push(&[value], 4 * t as u64));
-        columns.finish(width, |db| db)
+        columns.finish(width).into_iter().map(stored_db).collect()
     }
 
     #[test]
@@ -308,7 +404,7 @@ mod tests {
         while value < 1e3 {
             let error = decibels(f64::from(unpack(pack(value)))) - decibels(f64::from(value));
             assert!(error.abs() < 0.02, "{value}: {error}");
-            let level = f64::from(packed_levels()[usize::from(pack(value))]);
+            let level = f64::from(PACKED_LEVELS[usize::from(pack(value))]);
             assert!((level - decibels(f64::from(unpack(pack(value))))).abs() < 1e-4);
             value *= 1.137;
         }
@@ -320,7 +416,7 @@ mod tests {
         for frames in [1usize, 15, 16, 17, 100, 1000, 4097] {
             let out = collect((0..frames).map(|_| 0.5), 16, 8);
             assert!(!out.is_empty() && out.len() <= 8, "{frames}: {}", out.len());
-            assert!(out.iter().all(|db| (f64::from(*db) - decibels(0.5)).abs() < 0.02), "{frames}");
+            assert!(out.iter().all(|db| (*db - decibels(0.5)).abs() < 0.02), "{frames}");
         }
     }
 
@@ -335,7 +431,7 @@ mod tests {
     #[test]
     fn digital_silence_stays_apart_from_any_level() {
         let out = collect((0..1000).map(|t| if t < 500 { 0.0 } else { 1e-12 }), 32, 16);
-        assert_eq!(out[0], f32::NEG_INFINITY);
+        assert_eq!(out[0], f64::NEG_INFINITY);
         assert!(out[out.len() - 2].is_finite());
     }
 

@@ -40,13 +40,15 @@ pub(crate) fn zlib(rgb: &[u8], row_len: usize, filter_bytes: bool) -> Vec<u8> {
     let mut checksum = simd_adler32::Adler32::new();
     let mut finder = Finder::new(row_len / PIXEL, usize::from(filter_bytes));
     let mut tokens = Vec::with_capacity(BLOCK + row_len);
+    let mut last: &[u8] = &[];
     for row in rgb.chunks_exact(row_len.max(1)) {
         if filter_bytes {
             tokens.push(Token::Byte(0));
             checksum.write(&[0]);
         }
         checksum.write(row);
-        finder.row(row, &mut tokens);
+        finder.row(row, row == last, &mut tokens);
+        last = row;
         if tokens.len() >= BLOCK {
             write_block(&mut out, &tokens, false);
             tokens.clear();
@@ -93,16 +95,20 @@ impl Finder {
         Finder { width, lead, pixels, reach, first: 0, number: 0, singles: table(), pairs: table() }
     }
 
-    /// Tokens for the next row.
-    fn row(&mut self, rgb: &[u8], tokens: &mut Vec<Token>) {
+    /// Tokens for the next row, which may be the same as the last.
+    fn row(&mut self, rgb: &[u8], again: bool, tokens: &mut Vec<Token>) {
         let width = self.width;
         if self.pixels.len() + width + 1 > 2 * self.reach {
             let gone = self.pixels.len() - self.reach;
             self.pixels.drain(..gone);
             self.first += gone;
         }
-        self.pixels.push(EDGE);
-        self.pixels.extend(rgb.as_chunks::<PIXEL>().0.iter().map(|[r, g, b]| u32::from_le_bytes([*r, *g, *b, 0])));
+        if again {
+            self.pixels.extend_from_within(self.pixels.len() - (width + 1)..);
+        } else {
+            self.pixels.push(EDGE);
+            self.pixels.extend(rgb.as_chunks::<PIXEL>().0.iter().map(|[r, g, b]| u32::from_le_bytes([*r, *g, *b, 0])));
+        }
         let stride = PIXEL * width + self.lead;
         let row_pixel = self.number * (width + 1) + 1;
         let row_byte = self.number * stride + self.lead;
@@ -110,7 +116,7 @@ impl Finder {
         let (earlier, row) = self.pixels.split_at(row_pixel - self.first);
         let above = earlier.len().checked_sub(width + 1).map(|at| &earlier[at..at + width]);
         let above = above.filter(|_| stride <= FARTHEST);
-        if above == Some(row) {
+        if again && above.is_some() {
             let whole = |pixels: usize| Token::Match { length: (PIXEL * pixels) as u16, distance: stride as u16 };
             tokens.extend(std::iter::repeat_n(whole(LONGEST), width / LONGEST));
             if !width.is_multiple_of(LONGEST) {

@@ -7,7 +7,7 @@ use super::deflate::zlib;
 use super::range::DbRange;
 use super::render::{Frame, Labels};
 use super::settings::{Kind, Settings};
-use super::spectrum::{Spectrum, Values};
+use super::spectrum::Spectrum;
 
 /// The picture as a PNG file (8-bit RGB, no text, no time).
 pub fn encode_png(picture: &Picture) -> Vec<u8> {
@@ -47,7 +47,6 @@ fn crc32(bytes: &[u8]) -> u32 {
 pub fn describe(spectrum: &Spectrum, range: &DbRange, labels: &Labels, settings: &Settings) -> Value {
     let frame = Frame::new(spectrum, labels, settings);
     let range = settings.db_range.unwrap_or(*range);
-    let false_color = matches!(spectrum.values, Values::Indices(_));
     let mut value = json!({
         "kind": if settings.kind == Kind::FalseColor { "false-color" } else { "spectrogram" },
         "width": frame.width,
@@ -68,10 +67,11 @@ pub fn describe(spectrum: &Spectrum, range: &DbRange, labels: &Labels, settings:
         "clipped_samples": spectrum.clipped,
         "recording_start": labels.recording_start.map(|clock| clock.to_string()),
     });
-    let more = if false_color {
+    let more = if let Some(seconds) = spectrum.index_seconds() {
         json!({
-            "method": "red: acoustic complexity 0.6 to 0.9; green: 1 - temporal entropy 0.06 to 0.6; blue: root of the events \
-                       6 dB above background, 0 to 2 per second; per minute and band, after Towsey et al., Procedia \
+            "index_seconds": seconds,
+            "method": "red: acoustic complexity 0.6 to 0.9; green: 1 - temporal entropy, from that of noise to 0.6; blue: root of the events \
+                       6 dB above background, 0 to 2 per second; per index_seconds and band, after Towsey et al., Procedia \
                        Computer Science 29 (2014) 703-712",
         })
     } else {

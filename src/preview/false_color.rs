@@ -1,15 +1,16 @@
 //! The long-duration false-colour spectrogram of ecoacoustics.
 //!
-//! In: one row of spectral powers per frame, a value per bin, frames side by side without overlap. Out: per minute
-//! and row of the picture three acoustic indices as red, green and blue:
+//! In: one row of spectral powers per frame, a value per bin, frames side by side without overlap. Out: per span of time (a
+//! minute; less in recordings of up to two hours, which would have few columns) and row of the picture three acoustic
+//! indices as red, green and blue:
 //! - red: ACI, acoustic complexity, the sum of the amplitude's changes from frame to frame over the sum of the
 //!   amplitudes (Pieretti, Farina & Morri, Ecological Indicators 11, 2011);
 //! - green: ENT, one minus the temporal entropy of the energy, 0 for an even sound, 1 for a single burst;
-//! - blue: EVN, events per second, how often the level over a tenth of a second rises clearly above the minute's
+//! - blue: EVN, events per second, how often the level over a tenth of a second rises clearly above the span's
 //!   background, which is the most frequent level of that bin.
 //!
 //! What steady noise has of each is drawn black, so that colours stand for what happens in the noise. Digital silence is no
-//! sound: frames of it do not count, and a minute of little else is black.
+//! sound: frames of it do not count, and a span of little else is black.
 //!
 //! After M. Towsey, L. Zhang, M. Cottman-Fields, J. Wimmer, J. Zhang, P. Roe, "Visualization of long-duration acoustic
 //! recordings of the environment", Procedia Computer Science 29 (2014) 703–712, and M. Towsey, "The calculation of
@@ -18,14 +19,20 @@
 use std::collections::VecDeque;
 use std::f32::consts::LOG10_2;
 
-/// Seconds for which each set of indices is computed.
-const SPAN_SECONDS: f64 = 60.0;
-/// Where each index becomes black and where fully bright: ACI (0.586 in Gaussian noise), ENT, EVN per second.
-const BOUNDS: [(f64, f64); 3] = [(0.6, 0.9), (0.06, 0.6), (0.0, 2.0)];
-/// A minute with a smaller share of frames that are not digital silence is black.
+/// Seconds for which each set of indices is computed, and how many such spans a recording has at most, beyond which the next
+/// longer ones are taken: how long it is shows in the end only.
+const SPANS: [(u32, u64); 3] = [(1, 600), (10, 720), (60, u64::MAX)];
+/// Where each index becomes black and where fully bright: ACI (0.586 in Gaussian noise), ENT (see [`darkest_entropy`]), EVN
+/// per second.
+const ACI_BOUNDS: (f64, f64) = (0.6, 0.9);
+const ENT_BRIGHT: f64 = 0.6;
+const EVN_BOUNDS: (f64, f64) = (0.0, 2.0);
+/// A span with a smaller share of frames that are not digital silence is black.
 const LEAST_SOUND: f64 = 1.0 / 16.0;
 /// Levels for events are means over this time.
 const EVENT_SECONDS: f64 = 0.1;
+/// …but over at most this many frames: a sample rate is what a header claims.
+const MOST_SMOOTHED: usize = 64;
 /// Levels are told apart in steps of 1 dB, from this one down…
 const TOP_DB: i32 = 10;
 /// …in that many steps.
@@ -33,7 +40,17 @@ const STEPS: usize = 160;
 /// An event rises this many steps above the background.
 const EVENT_STEPS: usize = 6;
 
-/// What is known of one bin within the running minute.
+/// A bin's power in one frame, and what is derived from it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sample {
+    power: f32,
+    amplitude: f32,
+    log: f32,
+    /// Level of the mean over the last tenth of a second.
+    step: usize,
+}
+
+/// What is known of one bin within the running span.
 #[derive(Debug, Clone)]
 struct Bin {
     /// Amplitude of the last frame.
@@ -67,12 +84,9 @@ impl Bin {
         }
     }
 
-    /// Takes in the power of a frame, and the mean over the last tenth of a second.
-    fn push(&mut self, power: f32, smooth: f32, first: bool) {
-        let amplitude = power.sqrt();
-        let log = log2(power);
-        let step = ((log2(smooth) * 10.0 * LOG10_2).floor() as i32 + STEPS as i32 - TOP_DB).clamp(0, STEPS as i32 - 1)
-            as usize;
+    /// Takes in a frame.
+    fn push(&mut self, sample: &Sample, first: bool) {
+        let Sample { power, amplitude, log, step } = *sample;
         if !first {
             if amplitude > 0.0 && self.last > 0.0 {
                 self.changes += f64::from((amplitude - self.last).abs());
@@ -113,42 +127,97 @@ impl Bin {
     }
 }
 
-/// Collects frames into minutes.
+/// Collects frames into columns of indices.
 #[derive(Debug, Clone)]
 pub(crate) struct Indices {
-    rows: usize,
-    bins: Vec<Bin>,
     frames_per_second: f64,
     /// The last frames, as many as are averaged, and their mean.
     recent: VecDeque<Vec<f32>>,
     smoothing: usize,
     smooth: Vec<f32>,
-    /// Frames since the start of the running minute, and in all before it.
+    samples: Vec<Sample>,
+    /// Spans of every length that may still turn out to be the right one, the shortest first.
+    spans: Vec<Spans>,
+}
+
+impl Indices {
+    /// Indices of `rows` rows made of `bins` bins, at most `capacity` (even) columns.
+    pub fn new(bins: usize, rows: usize, frames_per_second: f64, capacity: usize) -> Indices {
+        Indices {
+            frames_per_second,
+            recent: VecDeque::new(),
+            smoothing: ((EVENT_SECONDS * frames_per_second).round() as usize).clamp(1, MOST_SMOOTHED),
+            smooth: vec![0.0; bins],
+            samples: vec![Sample::default(); bins],
+            spans: SPANS.map(|(seconds, most)| Spans::new(seconds, most, bins, rows, capacity)).into(),
+        }
+    }
+
+    /// Takes in the next frame, one power per bin.
+    pub fn push(&mut self, powers: &[f32]) {
+        // The oldest frame's memory serves for the newest.
+        let full = self.recent.len() >= self.smoothing;
+        let mut newest = if full { self.recent.pop_front() } else { None }.unwrap_or_default();
+        newest.clear();
+        newest.extend_from_slice(powers);
+        self.recent.push_back(newest);
+        let share = 1.0 / self.recent.len() as f32;
+        self.smooth.fill(0.0);
+        for row in &self.recent {
+            self.smooth.iter_mut().zip(row).for_each(|(sum, power)| *sum += power * share);
+        }
+        for ((sample, power), smooth) in self.samples.iter_mut().zip(powers).zip(&self.smooth) {
+            let step = (log2(*smooth) * 10.0 * LOG10_2).floor() as i32 + STEPS as i32 - TOP_DB;
+            let step = step.clamp(0, STEPS as i32 - 1) as usize;
+            *sample = Sample { power: *power, amplitude: power.sqrt(), log: log2(*power), step };
+        }
+        for spans in &mut self.spans {
+            spans.push(&self.samples, self.frames_per_second);
+        }
+        if self.spans.first().is_some_and(|spans| spans.count >= spans.most) {
+            self.spans.remove(0);
+        }
+    }
+
+    /// The colours, column by column, at most `width` columns, and the seconds of a span.
+    pub fn finish(mut self, width: usize) -> (Vec<[u8; 3]>, u32) {
+        let spans = self.spans.remove(0);
+        let seconds = spans.seconds;
+        (spans.finish(width, self.frames_per_second), seconds)
+    }
+}
+
+/// Spans of one length.
+#[derive(Debug, Clone)]
+struct Spans {
+    seconds: u32,
+    /// With that many of them the recording is too long for them.
+    most: u64,
+    rows: usize,
+    bins: Vec<Bin>,
+    /// Frames since the start of the running span, and in all before it.
     frames: u32,
     before: u64,
-    minutes: u64,
+    count: u64,
     capacity: usize,
-    /// Minutes that each closed column stands for.
+    /// Spans that each closed column stands for.
     span: u64,
-    /// The column being merged: sums over its minutes.
+    /// The column being merged: sums over its spans.
     sums: Vec<[f64; 3]>,
     merged: u64,
     closed: Vec<[u8; 3]>,
 }
 
-impl Indices {
-    /// Minutes of `rows` rows made of `bins` bins, at most `capacity` (even) columns.
-    pub fn new(bins: usize, rows: usize, frames_per_second: f64, capacity: usize) -> Indices {
-        Indices {
+impl Spans {
+    fn new(seconds: u32, most: u64, bins: usize, rows: usize, capacity: usize) -> Spans {
+        Spans {
+            seconds,
+            most,
             rows,
             bins: vec![Bin::new(); bins],
-            frames_per_second,
-            recent: VecDeque::new(),
-            smoothing: ((EVENT_SECONDS * frames_per_second).round() as usize).max(1),
-            smooth: vec![0.0; bins],
             frames: 0,
             before: 0,
-            minutes: 0,
+            count: 0,
             capacity,
             span: 1,
             sums: vec![[0.0; 3]; rows],
@@ -157,30 +226,19 @@ impl Indices {
         }
     }
 
-    /// Takes in the next frame, one power per bin.
-    pub fn push(&mut self, powers: &[f32]) {
+    fn push(&mut self, samples: &[Sample], frames_per_second: f64) {
         let first = self.frames == 0;
-        if self.recent.len() >= self.smoothing {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(powers.to_vec());
-        let share = 1.0 / self.recent.len() as f32;
-        self.smooth.fill(0.0);
-        for row in &self.recent {
-            self.smooth.iter_mut().zip(row).for_each(|(sum, power)| *sum += power * share);
-        }
-        for ((bin, power), smooth) in self.bins.iter_mut().zip(powers).zip(&self.smooth) {
-            bin.push(*power, *smooth, first);
-        }
+        self.bins.iter_mut().zip(samples).for_each(|(bin, sample)| bin.push(sample, first));
         self.frames += 1;
-        let due = ((self.minutes + 1) as f64 * SPAN_SECONDS * self.frames_per_second) as u64;
+        let due = ((self.count + 1) as f64 * f64::from(self.seconds) * frames_per_second) as u64;
         if self.before + u64::from(self.frames) >= due {
-            self.close_minute();
+            self.close_span(frames_per_second);
         }
     }
 
-    fn close_minute(&mut self) {
-        let (frames, seconds) = (self.frames, f64::from(self.frames) / self.frames_per_second);
+    fn close_span(&mut self, frames_per_second: f64) {
+        let (frames, seconds) = (self.frames, f64::from(self.frames) / frames_per_second);
+        let dark = darkest_entropy(f64::from(self.seconds) * frames_per_second);
         let indices: Vec<[f64; 3]> = self.bins.iter_mut().map(|bin| bin.close(frames, seconds)).collect();
         let (bins, rows) = (indices.len(), self.rows);
         for (row, sum) in self.sums.iter_mut().enumerate() {
@@ -192,18 +250,19 @@ impl Indices {
         }
         self.before += u64::from(frames);
         self.frames = 0;
-        self.minutes += 1;
+        self.count += 1;
         self.merged += 1;
         if self.merged == self.span {
-            self.close_column();
+            self.close_column(dark);
         }
     }
 
-    fn close_column(&mut self) {
+    fn close_column(&mut self, darkest_entropy: f64) {
         let share = 1.0 / self.merged as f64;
+        let bounds = [ACI_BOUNDS, (darkest_entropy, ENT_BRIGHT), EVN_BOUNDS];
         for sum in &mut self.sums {
             self.closed.push(std::array::from_fn(|i| {
-                let (dark, bright) = BOUNDS[i];
+                let (dark, bright) = bounds[i];
                 let along = ((sum[i] * share - dark) / (bright - dark)).clamp(0.0, 1.0);
                 // Events are rare: the root brings out the few.
                 let along = if i == 2 { along.sqrt() } else { along };
@@ -219,17 +278,26 @@ impl Indices {
     }
 
     /// The colours, column by column, at most `width` columns.
-    pub fn finish(mut self, width: usize) -> Vec<[u8; 3]> {
+    fn finish(mut self, width: usize, frames_per_second: f64) -> Vec<[u8; 3]> {
         if self.frames > 0 {
-            self.close_minute();
+            self.close_span(frames_per_second);
         }
         if self.merged > 0 {
             self.capacity = usize::MAX / self.rows.max(1);
-            self.close_column();
+            self.close_column(darkest_entropy(f64::from(self.seconds) * frames_per_second));
         }
         merge(&mut self.closed, self.rows, width);
         self.closed
     }
+}
+
+/// What is drawn black of ENT: a little more than steady noise has, whose powers, distributed exponentially, have 1 − γ nats
+/// less than the logarithm of their number.
+fn darkest_entropy(frames: f64) -> f64 {
+    const NATS_OF_NOISE: f64 = 0.422_784;
+    const MARGIN: f64 = 0.006;
+    let bits = f64::from(log2(frames.max(4.0) as f32));
+    NATS_OF_NOISE / (bits * std::f64::consts::LN_2) + MARGIN
 }
 
 /// Brings the columns down to at most `width` by averaging neighbours.
@@ -281,9 +349,10 @@ mod tests {
     /// One minute of 40 frames a second.
     fn minute(power: impl Fn(usize) -> f32) -> [u8; 3] {
         let mut indices = Indices::new(1, 1, 40.0, 16);
+        indices.spans.drain(..2);
         (0..2400).for_each(|t| indices.push(&[power(t)]));
-        let out = indices.finish(16);
-        assert_eq!(out.len(), 1);
+        let (out, seconds) = indices.finish(16);
+        assert_eq!((out.len(), seconds), (1, 60));
         out[0]
     }
 
@@ -313,11 +382,16 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             ((state >> 8) as f32 + 1.0) / (1 << 24) as f32
         };
-        let mut indices = Indices::new(16, 1, 40.0, 16);
-        // The power of Gaussian noise in a bin is distributed exponentially.
-        (0..2400).for_each(|_| indices.push(&[(); 16].map(|()| -1e-6 * uniform().ln())));
-        let colors = indices.finish(16);
-        assert!(colors[0].iter().all(|value| *value < 45), "{colors:?}");
+        for (skipped, most) in [(0, 70), (1, 50), (2, 45)] {
+            let mut indices = Indices::new(16, 1, 40.0, 64);
+            indices.spans.drain(..skipped);
+            // The power of Gaussian noise in a bin is distributed exponentially.
+            (0..2400).for_each(|_| indices.push(&[(); 16].map(|()| -1e-6 * uniform().ln())));
+            let (colors, seconds) = indices.finish(64);
+            let mean = |i: usize| colors.iter().map(|color| u32::from(color[i])).sum::<u32>() / colors.len() as u32;
+            let means = [0, 1, 2].map(mean);
+            assert!(means.iter().all(|value| *value < most), "{seconds} s: {means:?}");
+        }
     }
 
     #[test]
@@ -328,12 +402,23 @@ mod tests {
 
     #[test]
     fn columns_never_exceed_the_width() {
-        for minutes in [1, 15, 16, 17, 100] {
+        for (minutes, columns, seconds) in [(1, 8, 1), (15, 8, 10), (119, 8, 10), (120, 8, 60), (700, 8, 60)] {
             let mut indices = Indices::new(4, 2, 1.0, 16);
             (0..minutes * 60).for_each(|t| indices.push(&[1.0 + (t % 2) as f32; 4]));
-            let out = indices.finish(8);
-            assert_eq!(out.len() / 2, usize::min(8, if minutes > 16 { out.len() / 2 } else { minutes }), "{minutes}");
-            assert!(!out.is_empty());
+            let (out, span) = indices.finish(8);
+            assert_eq!((out.len() / 2, span), (columns, seconds), "{minutes}");
+        }
+    }
+
+    #[test]
+    fn short_recordings_have_short_spans() {
+        for (seconds, columns, span) in
+            [(1, 1, 1), (10, 10, 1), (599, 599, 1), (600, 60, 10), (7199, 720, 10), (7200, 120, 60)]
+        {
+            let mut indices = Indices::new(1, 1, 2.0, 2400);
+            (0..2 * seconds).for_each(|t| indices.push(&[1.0 + (t % 2) as f32]));
+            let (out, span_seconds) = indices.finish(1200);
+            assert_eq!((out.len(), span_seconds), (columns, span), "{seconds}");
         }
     }
 }

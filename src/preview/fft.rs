@@ -3,7 +3,7 @@
 //! In: eight frames of `n` real samples, interleaved by lane and already windowed. Out: `n/2 + 1` powers per lane.
 //! A real transform of length `n` is a complex one of length `n/2` over even and odd samples, followed by one
 //! pass that takes the two apart. The complex transform is the decimation-in-frequency algorithm of Cooley and
-//! Tukey (Math. Comp. 19, 1965) in place, with radices 4, 3 and 2; its results stay in digit-reversed order, and
+//! Tukey (Math. Comp. 19, 1965) in place, with radices 8, 4, 3 and 2; its results stay in digit-reversed order, and
 //! the last pass reads them through a table. Each lane is a frame, so that no instruction ever mixes lanes, and
 //! after the first stage the parts fit the first-level cache.
 
@@ -54,9 +54,10 @@ impl Plan {
         let mut stages = Vec::new();
         let mut size = half;
         while size > 1 {
-            // The last stage takes what is left of the twos, as it needs no factors from a table.
+            // Few large stages: each reads and writes all points, and rounds them. The last needs no factors from a table.
             let radix = [3, 8, 4, 2].into_iter().find(|radix| match radix {
                 3 => size.is_multiple_of(3),
+                8 => size.is_multiple_of(8) && size != 16,
                 4 => size.is_multiple_of(4),
                 _ => size == *radix,
             })?;
@@ -151,11 +152,35 @@ impl Stage {
     #[inline(always)]
     fn run<V: Lanes>(&self, block: &mut [Point]) {
         match (self.radix, self.part) {
-            (8, _) => last8::<V>(block),
+            (8, 1) => last8::<V>(block),
             (4, 1) => last4::<V>(block),
             (2, _) => last2::<V>(block),
+            (8, _) => self.radix8::<V>(block),
             (4, _) => self.radix4::<V>(block),
             _ => self.radix3::<V>(block),
+        }
+    }
+
+    #[inline(always)]
+    fn radix8<V: Lanes>(&self, block: &mut [Point]) {
+        let part = self.part;
+        let (low, high) = block.split_at_mut(4 * part);
+        let (x01, x23) = low.split_at_mut(2 * part);
+        let (x45, x67) = high.split_at_mut(2 * part);
+        let ((x0, x1), (x2, x3)) = (x01.split_at_mut(part), x23.split_at_mut(part));
+        let ((x4, x5), (x6, x7)) = (x45.split_at_mut(part), x67.split_at_mut(part));
+        let eighths =
+            x0.iter_mut().zip(x1).zip(x2.iter_mut().zip(x3)).zip(x4.iter_mut().zip(x5).zip(x6.iter_mut().zip(x7)));
+        for ((((a, b), (c, d)), ((e, f), (g, h))), w) in eighths.zip(self.twiddles.as_chunks::<7>().0) {
+            let y = fourier8::<V>([a, b, c, d, e, f, g, h]);
+            y[0].store(a);
+            y[1].times(w[0]).store(b);
+            y[2].times(w[1]).store(c);
+            y[3].times(w[2]).store(d);
+            y[4].times(w[3]).store(e);
+            y[5].times(w[4]).store(f);
+            y[6].times(w[5]).store(g);
+            y[7].times(w[6]).store(h);
         }
     }
 
@@ -195,23 +220,22 @@ impl Stage {
 #[inline(always)]
 fn last8<V: Lanes>(block: &mut [Point]) {
     for points in block.as_chunks_mut::<8>().0 {
-        let [a, b, c, d, e, f, g, h] = points;
-        let [e0, e1, e2, e3] = fourier4::<V>(a, c, e, g);
-        let [o0, o1, o2, o3] = fourier4::<V>(b, d, f, h);
-        // Times e^(−πi/4) and e^(−3πi/4); times −i is left to `turned`.
-        let half = std::f32::consts::FRAC_1_SQRT_2;
-        let o1 = Complex { re: o1.re.add(o1.im), im: o1.im.sub(o1.re) }.scaled(half);
-        let o3 = Complex { re: o3.im.sub(o3.re), im: V::splat(0.0).sub(o3.re.add(o3.im)) }.scaled(half);
-        let (y2, y6) = e2.turned(o2);
-        e0.add(o0).store(a);
-        e1.add(o1).store(b);
-        y2.store(c);
-        e3.add(o3).store(d);
-        e0.sub(o0).store(e);
-        e1.sub(o1).store(f);
-        y6.store(g);
-        e3.sub(o3).store(h);
+        let out = fourier8::<V>(points.each_ref());
+        out.into_iter().zip(points).for_each(|(y, point)| y.store(point));
     }
+}
+
+/// Eight points; outputs in order.
+#[inline(always)]
+fn fourier8<V: Lanes>([a, b, c, d, e, f, g, h]: [&Point; 8]) -> [Complex<V>; 8] {
+    let [e0, e1, e2, e3] = fourier4::<V>(a, c, e, g);
+    let [o0, o1, o2, o3] = fourier4::<V>(b, d, f, h);
+    // Times e^(−πi/4) and e^(−3πi/4); times −i is left to `turned`.
+    let half = std::f32::consts::FRAC_1_SQRT_2;
+    let o1 = Complex { re: o1.re.add(o1.im), im: o1.im.sub(o1.re) }.scaled(half);
+    let o3 = Complex { re: o3.im.sub(o3.re), im: V::splat(0.0).sub(o3.re.add(o3.im)) }.scaled(half);
+    let (y2, y6) = e2.turned(o2);
+    [e0.add(o0), e1.add(o1), y2, e3.add(o3), e0.sub(o0), e1.sub(o1), y6, e3.sub(o3)]
 }
 
 #[inline(always)]

@@ -1,6 +1,7 @@
 //! The letters of the axes: a bitmap font of 5 × 7 dots with two rows for descenders, drawn for this purpose.
 //!
-//! Covers ASCII and a few signs. Accented Latin letters are shown without their accents, anything else as a box.
+//! Covers ASCII and a few signs, which is all that is written there; anything else is a box. The name of the source, which
+//! may be in any script, has a [font of its own](super::name).
 
 use std::sync::LazyLock;
 
@@ -8,6 +9,8 @@ use std::sync::LazyLock;
 pub(crate) const WIDTH: usize = 5;
 /// Dots down a letter, descenders included.
 pub(crate) const HEIGHT: usize = 9;
+/// Row on which letters stand, from the top.
+pub(crate) const BASELINE: usize = 6;
 /// Distance from one letter to the next in dots.
 pub(crate) const ADVANCE: usize = 6;
 
@@ -19,8 +22,8 @@ const PER_LINE: usize = 16;
 
 /// The dots of a letter, row by row from the top; bit 4 is the leftmost dot.
 pub(crate) fn glyph(letter: char) -> [u8; HEIGHT] {
-    let index = index_of(letter).or_else(|| index_of(without_accent(letter)));
-    let index = index.unwrap_or(ASCII_COUNT + SIGNS.len() - 1);
+    // A minus is as wide as a digit, which the dash is too.
+    let index = index_of(if letter == '−' { '–' } else { letter }).unwrap_or(ASCII_COUNT + SIGNS.len() - 1);
     static LINES: LazyLock<Vec<&[u8]>> = LazyLock::new(|| CHART.lines().map(str::as_bytes).collect());
     std::array::from_fn(|row| {
         let line = LINES.get(index / PER_LINE * HEIGHT + row).copied().unwrap_or_default();
@@ -32,52 +35,6 @@ pub(crate) fn glyph(letter: char) -> [u8; HEIGHT] {
 fn index_of(letter: char) -> Option<usize> {
     let ascii = (letter as usize).checked_sub(FIRST as usize).filter(|index| *index < ASCII_COUNT);
     ascii.or_else(|| Some(ASCII_COUNT + SIGNS.iter().position(|sign| *sign == letter)?))
-}
-
-/// The letter under the accent, for Latin letters; anything else as it is.
-fn without_accent(letter: char) -> char {
-    const BASES: [(&str, char); 25] = [
-        ("ÀÁÂÃÄÅĀĂĄÆ", 'A'),
-        ("àáâãäåāăąæ", 'a'),
-        ("ÇĆĈĊČ", 'C'),
-        ("çćĉċč", 'c'),
-        ("ÈÉÊËĒĖĘĚ", 'E'),
-        ("èéêëēėęě", 'e'),
-        ("ÌÍÎÏĪİ", 'I'),
-        ("ìíîïīı", 'i'),
-        ("ÑŃŅŇ", 'N'),
-        ("ñńņň", 'n'),
-        ("ÒÓÔÕÖØŌŐŒ", 'O'),
-        ("òóôõöøōőœ", 'o'),
-        ("ÙÚÛÜŪŮŰ", 'U'),
-        ("ùúûüūůű", 'u'),
-        ("ŚŜŞŠȘẞ", 'S'),
-        ("śŝşšșß", 's'),
-        ("ÝŸ", 'Y'),
-        ("ýÿ", 'y'),
-        ("ŹŻŽ", 'Z'),
-        ("źżž", 'z'),
-        ("×", 'x'),
-        ("‐‑", '-'),
-        ("‒—−", '–'),
-        ("‘’‚′", '\''),
-        ("“”„″", '"'),
-    ];
-    let single = match letter {
-        'Ď' | 'Đ' | 'Ð' => 'D',
-        'ď' | 'đ' | 'ð' => 'd',
-        'Ł' | 'Ľ' => 'L',
-        'ł' | 'ľ' => 'l',
-        'Ŕ' | 'Ř' => 'R',
-        'ŕ' | 'ř' => 'r',
-        'Ť' | 'Ț' | 'Ţ' => 'T',
-        'ť' | 'ț' | 'ţ' => 't',
-        'Ğ' | 'Ģ' => 'G',
-        'ğ' | 'ģ' => 'g',
-        _ => letter,
-    };
-    let base = BASES.iter().find(|(letters, _)| letters.contains(single));
-    base.map_or(single, |(_, base)| *base)
 }
 
 /// Sixteen letters a line, nine rows each, from the space on.
@@ -163,9 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_letters_are_boxes_and_accents_are_dropped() {
-        assert_eq!(glyph('é'), glyph('e'));
-        assert_eq!(glyph('Ł'), glyph('L'));
+    fn unknown_letters_are_boxes() {
         assert_eq!(glyph('鳥'), glyph('\u{fffd}'));
         assert_eq!(glyph('\n'), glyph('\u{fffd}'));
     }

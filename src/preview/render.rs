@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! name · chunk · format                        level range      title
-//!      04:00      05:00      06:00                              clock, where the recording says when it began
+//! UTC  04:00      05:00      06:00                              clock, where the recording says when it began
 //! kHz ┌──────────────────────────────────────┐
 //!  10 │              spectrogram             │
 //!   1 │                                      │
@@ -17,9 +17,11 @@ use super::canvas::{Color, Picture, shortened, text_width};
 use super::clock::WallClock;
 use super::font;
 use super::layout::Layout;
+use super::name::{self, Name};
 use super::range::DbRange;
 use super::settings::Settings;
 use super::spectrum::{Level, Spectrum, Values, store_db};
+use super::vector::vectorised;
 
 const PAPER: Color = [22, 22, 26];
 const INK: Color = [214, 214, 218];
@@ -36,6 +38,14 @@ const SHADES: usize = 64;
 
 /// Picture columns that are coloured at a time.
 const BLOCK: usize = 16;
+
+/// Columns that a long name gets at least.
+const LEAST_NAME: usize = 120;
+/// Letters of a text for which there must be room, or it is left out.
+const LEAST_TEXT: usize = 8;
+/// Where the title's small letters begin, and where the time labels or the spectrogram below it do.
+const TITLE_TOP: usize = 11;
+const TITLE_HEIGHT: usize = 28;
 
 /// Height of the level strip and the levels at its ends.
 const STRIP_HEIGHT: usize = 40;
@@ -56,7 +66,7 @@ pub struct Labels {
     pub chunk_count: Option<u64>,
     /// Where in the recording the chunk begins, seconds.
     pub start_seconds: f64,
-    /// What the samples are, for people: `24-bit WAV`. May be empty.
+    /// What holds the samples and how many bits they have, for people: `WAV, 24 bit`. May be empty.
     pub format: String,
     /// When the *recording* began, where it says so.
     pub recording_start: Option<WallClock>,
@@ -96,7 +106,7 @@ impl Frame {
             return Frame { layout, plot, width, height, strip_y: height };
         }
         let clock_room = if labels.chunk_start().is_some() { 14 } else { 0 };
-        let plot = Plot { x: Layout::LEFT * zoom, y: (24 + clock_room) * zoom, width, height };
+        let plot = Plot { x: Layout::LEFT * zoom, y: (TITLE_HEIGHT + clock_room) * zoom, width, height };
         let strip_y = plot.y + height + 3 * zoom;
         Frame {
             layout,
@@ -151,7 +161,7 @@ fn draw_values(picture: &mut Picture, frame: &Frame, spectrum: &Spectrum, range:
         match &spectrum.values {
             Values::Levels(values) => {
                 for (x, shades) in block.clone().zip(shades.chunks_exact_mut(rows)) {
-                    shading.column(values, &Source::new(x, plot.width, columns), shades);
+                    fast_column(&shading, values, &Source::new(x, plot.width, columns), shades);
                 }
                 for (row, y) in &lines {
                     let pixels = picture.line_mut(plot.x + x, *y, block.len());
@@ -160,7 +170,7 @@ fn draw_values(picture: &mut Picture, frame: &Frame, spectrum: &Spectrum, range:
                     }
                 }
             }
-            Values::Indices(values) => {
+            Values::Indices { colors: values, .. } => {
                 for (row, y) in &lines {
                     let pixels = picture.line_mut(plot.x + x, *y, block.len());
                     for (pixel, x) in pixels.iter_mut().zip(block.clone()) {
@@ -188,24 +198,36 @@ impl Shading {
         Shading { low, steps: (SHADES - 1) as f32 / (high - low).max(1.0) }
     }
 
+    #[inline(always)]
     fn share(&self, stored: u16) -> f32 {
         ((f32::from(stored) - self.low) * self.steps).clamp(0.0, (SHADES - 1) as f32)
     }
 
     /// The shades of a picture column, lowest band first.
+    #[inline(always)]
     fn column(&self, values: &[u16], source: &Source, shades: &mut [u8]) {
         let rows = shades.len();
         let left = &values[source.left * rows..][..rows];
         if source.left == source.right {
-            shades.iter_mut().zip(left).for_each(|(shade, value)| *shade = (self.share(*value) + 0.5) as u8);
+            shades.iter_mut().zip(left).for_each(|(shade, value)| *shade = to_shade(self.share(*value)));
             return;
         }
         let right = &values[source.right * rows..][..rows];
         for ((shade, left), right) in shades.iter_mut().zip(left).zip(right) {
             let (left, right) = (self.share(*left), self.share(*right));
-            *shade = (left + (right - left) * source.right_share + 0.5) as u8;
+            *shade = to_shade(left + (right - left) * source.right_share);
         }
     }
+}
+
+/// Rounded; by way of a wider integer, which vector units have an instruction for.
+#[inline(always)]
+fn to_shade(share: f32) -> u8 {
+    (share + 0.5) as i32 as u8
+}
+
+vectorised! {
+    fn fast_column(shading: &Shading, values: &[u16], source: &Source, shades: &mut [u8]) = Shading::column
 }
 
 /// Which columns of the spectrum make up a column of the picture.
@@ -239,7 +261,7 @@ fn draw_title(
     table: &[Color; 256],
 ) {
     let zoom = frame.layout.zoom;
-    let (left, right, y) = (8 * zoom, frame.width - Layout::RIGHT * zoom, 7 * zoom);
+    let (left, right, y) = (8 * zoom, frame.width - Layout::RIGHT * zoom, TITLE_TOP * zoom);
     let scale_left = draw_scale(p, frame, spectrum, range, table);
     let mut facts = Vec::new();
     if let Some(count) = labels.chunk_count.filter(|count| *count > 1) {
@@ -247,17 +269,15 @@ fn draw_title(
     } else if labels.chunk_index > 0 {
         facts.push(format!("chunk {}", labels.chunk_index + 1));
     }
-    let decimals = if spectrum.seconds() < 10.0 { 3 } else { 0 };
-    facts.push(elapsed_text(spectrum.seconds(), decimals));
-    facts.push(format!("{} kHz", kilohertz(f64::from(spectrum.sample_rate))));
-    facts.push(match spectrum.channels {
+    let channels = match spectrum.channels {
         1 => "mono".into(),
         2 => "stereo".into(),
         n => format!("{n} channels"),
-    });
-    if !labels.format.is_empty() {
-        facts.push(labels.format.clone());
-    }
+    };
+    let samples = format!("{} kHz, {channels}", kilohertz(f64::from(spectrum.sample_rate)));
+    facts.push(if labels.format.is_empty() { samples } else { format!("{}, {samples}", labels.format) });
+    let decimals = if spectrum.seconds() < 10.0 { 3 } else { 0 };
+    facts.push(elapsed_text(spectrum.seconds(), decimals));
     facts.extend(remark(spectrum));
     if let Some(start) = labels.chunk_start() {
         facts.push(format!("{} {}, {}", start.date_text(), start.time_text(), start.offset_text()));
@@ -270,27 +290,32 @@ fn draw_title(
     };
     let space = 2 * font::ADVANCE * zoom;
     let taken = |text: &str| if text.is_empty() { 0 } else { text_width(text, zoom) + space };
-    let room = scale_left.min(right).saturating_sub(left + taken(&facts) + taken(&clipped)) / (font::ADVANCE * zoom);
-    let name = shortened(&labels.source_name, room.max(12));
-    let mut x = left;
-    for (text, color) in [(name.as_str(), INK), (&facts, FAINT), (&clipped, CLIPPED)] {
-        if !text.is_empty() {
-            let letters = scale_left.saturating_sub(x) / (font::ADVANCE * zoom);
+    let room = scale_left.min(right).saturating_sub(left + taken(&facts) + taken(&clipped)) / zoom;
+    let name = Name::new(&labels.source_name).shortened(room.max(LEAST_NAME));
+    p.name(left, y - (name::BASELINE - font::BASELINE) * zoom, zoom, &name, INK);
+    let mut x = left + name.width() * zoom + if name.width() > 0 { space } else { 0 };
+    for (text, color) in [(&facts, FAINT), (&clipped, CLIPPED)] {
+        let letters = scale_left.saturating_sub(x) / (font::ADVANCE * zoom);
+        if !text.is_empty() && letters >= LEAST_TEXT {
             x = p.text(x, y, zoom, &shortened(text, letters), color) + space;
         }
     }
 }
 
 /// What the title says about a picture that would leave its reader guessing: one without anything to see, and one in false
-/// colours, which of a short recording has one column as wide as the picture.
+/// colours, whose columns stand for more or less time, as the recording is long or short.
 fn remark(spectrum: &Spectrum) -> Option<String> {
     if spectrum.samples == 0 {
         Some("no samples".into())
     } else if spectrum.levels.iter().all(|level| level.peak == 0.0) {
         Some("digital silence".into())
-    } else if matches!(spectrum.values, Values::Indices(_)) {
-        let seconds = spectrum.seconds() / spectrum.columns().max(1) as f64;
-        Some(format!("{} per column", elapsed_text(seconds, 0)))
+    } else if spectrum.index_seconds().is_some() {
+        let seconds = (spectrum.seconds() / spectrum.columns().max(1) as f64).max(spectrum.index_seconds()?.into());
+        Some(match seconds {
+            60.0 => "1 min per column".into(),
+            ..60.0 => format!("{} s per column", seconds.round()),
+            _ => format!("{} per column", elapsed_text(seconds, 0)),
+        })
     } else {
         None
     }
@@ -299,9 +324,9 @@ fn remark(spectrum: &Spectrum) -> Option<String> {
 /// The colours and what they stand for, at the right; returns where it begins.
 fn draw_scale(p: &mut Picture, frame: &Frame, spectrum: &Spectrum, range: &DbRange, table: &[Color; 256]) -> usize {
     let zoom = frame.layout.zoom;
-    let (mut x, y) = (frame.plot.x + frame.plot.width, 7 * zoom);
+    let (mut x, y) = (frame.plot.x + frame.plot.width, TITLE_TOP * zoom);
     let space = font::ADVANCE * zoom;
-    if matches!(spectrum.values, Values::Indices(_)) {
+    if spectrum.index_seconds().is_some() {
         for (text, color) in
             [("events", [80, 120, 255]), ("concentration", [60, 220, 60]), ("complexity", [255, 70, 70])]
         {
@@ -344,8 +369,9 @@ fn draw_frequencies(p: &mut Picture, frame: &Frame, spectrum: &Spectrum) {
             let y = top + ((1.0 - tick.at) * (height - 1) as f64).round() as usize;
             p.fill(plot.x - 4 * zoom, y, 3 * zoom, zoom, LINE);
             p.fill(plot.x + plot.width + zoom, y, 3 * zoom, zoom, LINE);
-            let text = if tick.at == 0.0 { "" } else { &tick.label };
-            let text_y = y.saturating_sub(3 * zoom);
+            // At the bottom a zero would stand right above that of the level strip.
+            let text = if tick.at == 0.0 && spectrum.fmin == 0.0 { "" } else { &tick.label };
+            let text_y = y.saturating_sub(if tick.at == 0.0 { 6 } else { 3 } * zoom);
             p.text(plot.x.saturating_sub(7 * zoom + text_width(text, zoom)), text_y, zoom, text, FAINT);
         }
         if layout.streams > 1 && height >= 12 * zoom {
@@ -400,16 +426,18 @@ fn draw_times(p: &mut Picture, frame: &Frame, spectrum: &Spectrum, labels: &Labe
     let most = plot.width as f64 / (TIME_LABEL_ROOM * zoom as f64);
     let bottom = frame.strip_y + STRIP_HEIGHT * zoom;
     let elapsed = elapsed_ticks(labels.start_seconds, seconds, most);
-    draw_time_ticks(p, frame, &elapsed, bottom + zoom, bottom + 7 * zoom);
+    draw_time_ticks(p, frame, &elapsed, bottom + zoom, bottom + 7 * zoom, 0);
     if let Some(start) = labels.chunk_start() {
-        draw_time_ticks(p, frame, &clock_ticks(start, seconds, most), plot.y - 4 * zoom, plot.y - 14 * zoom);
+        let text_y = plot.y - 14 * zoom;
+        let offset = start.utc_offset().map_or(String::new(), |_| start.offset_text());
+        let free_from = p.text(2 * zoom, text_y, zoom, &offset, FAINT);
+        draw_time_ticks(p, frame, &clock_ticks(start, seconds, most), plot.y - 4 * zoom, text_y, free_from);
     }
 }
 
-/// Ticks at `tick_y`, and as many labels at `text_y` as do not touch.
-fn draw_time_ticks(p: &mut Picture, frame: &Frame, ticks: &[Tick], tick_y: usize, text_y: usize) {
+/// Ticks at `tick_y`, and as many labels at `text_y`, from `free_from` on, as do not touch.
+fn draw_time_ticks(p: &mut Picture, frame: &Frame, ticks: &[Tick], tick_y: usize, text_y: usize, mut free_from: usize) {
     let (plot, zoom) = (frame.plot, frame.layout.zoom);
-    let mut free_from = 0;
     for tick in ticks {
         let x = plot.x + (tick.at * (plot.width - 1) as f64).round() as usize;
         p.fill(x, tick_y, zoom, 3 * zoom, LINE);

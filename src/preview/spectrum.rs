@@ -5,6 +5,7 @@
 
 use super::bands::Scale;
 use super::range::Histogram;
+use super::spare::Spare;
 use crate::error::{Error, Result};
 
 /// Level of one picture column.
@@ -23,8 +24,8 @@ pub(crate) struct Level {
 pub(crate) enum Values {
     /// Levels in hundredths of a decibel above −300 dB, plus one; 0 is digital silence.
     Levels(Vec<u16>),
-    /// The three indices as red, green and blue.
-    Indices(Vec<[u8; 3]>),
+    /// The three indices of spans of so many seconds as red, green and blue.
+    Indices { colors: Vec<[u8; 3]>, seconds: u32 },
 }
 
 /// The analysed chunk.
@@ -48,11 +49,12 @@ pub struct Spectrum {
     pub(crate) clipped: u64,
 }
 
-const MAGIC: &[u8; 8] = b"ATprev\x00\x01";
+const MAGIC: &[u8; 8] = b"ATprev\x00\x02";
 /// Hundredths of a decibel between −300 dB and 0 dB, and the one that stands for silence.
 const ZERO_DB: f32 = 30_001.0;
 
 /// dB as stored; −∞ becomes 0.
+#[inline(always)]
 pub(crate) fn store_db(db: f32) -> u16 {
     // The cast ends at 65535 by itself.
     if db == f32::NEG_INFINITY { 0 } else { ((db * 100.0 + ZERO_DB + 0.5) as u16).max(1) }
@@ -63,13 +65,21 @@ pub(crate) fn stored_db(stored: u16) -> f64 {
     if stored == 0 { f64::NEG_INFINITY } else { (f64::from(stored) - f64::from(ZERO_DB)) / 100.0 }
 }
 
+impl Drop for Spectrum {
+    fn drop(&mut self) {
+        if let Values::Levels(values) = &mut self.values {
+            u16::give_back(std::mem::take(values));
+        }
+    }
+}
+
 impl Spectrum {
     /// Number of columns; 0 for a recording without samples.
     pub fn columns(&self) -> usize {
         let per_column = self.rows().max(1);
         match &self.values {
             Values::Levels(values) => values.len() / per_column,
-            Values::Indices(values) => values.len() / per_column,
+            Values::Indices { colors, .. } => colors.len() / per_column,
         }
     }
 
@@ -81,6 +91,14 @@ impl Spectrum {
     /// Length of the chunk in seconds.
     pub fn seconds(&self) -> f64 {
         self.samples as f64 / f64::from(self.sample_rate)
+    }
+
+    /// Seconds for which each set of acoustic indices was computed; `None` for a picture of levels.
+    pub fn index_seconds(&self) -> Option<u32> {
+        match self.values {
+            Values::Levels(_) => None,
+            Values::Indices { seconds, .. } => Some(seconds),
+        }
     }
 
     /// Samples, of all channels, within runs of clipped ones.
@@ -134,7 +152,7 @@ impl Spectrum {
         out.extend(u32::from(self.scale == Scale::Linear).to_le_bytes());
         out.extend((self.columns() as u32).to_le_bytes());
         out.extend((self.levels.len() as u32).to_le_bytes());
-        out.extend(u32::from(matches!(self.values, Values::Indices(_))).to_le_bytes());
+        out.extend(self.index_seconds().unwrap_or(0).to_le_bytes());
         for field in [self.fmin.to_bits(), self.fmax.to_bits(), self.samples, self.clipped] {
             out.extend(field.to_le_bytes());
         }
@@ -145,7 +163,7 @@ impl Spectrum {
         }
         match &self.values {
             Values::Levels(values) => values.iter().for_each(|value| out.extend(value.to_le_bytes())),
-            Values::Indices(values) => values.iter().for_each(|value| out.extend(value)),
+            Values::Indices { colors, .. } => colors.iter().for_each(|color| out.extend(color)),
         }
         out
     }
@@ -162,7 +180,7 @@ impl Spectrum {
         for field in &mut u32s {
             *field = u32::from_le_bytes(take(&mut rest)?);
         }
-        let [sample_rate, channels, streams, bands, frame_len, hop, linear, columns, level_count, indices] = u32s;
+        let [sample_rate, channels, streams, bands, frame_len, hop, linear, columns, level_count, index_seconds] = u32s;
         let mut u64s = [0; 4];
         for field in &mut u64s {
             *field = u64::from_le_bytes(take(&mut rest)?);
@@ -170,8 +188,8 @@ impl Spectrum {
         let [fmin, fmax, samples, clipped] = u64s;
         let rows = streams.checked_mul(bands)?;
         let pixels = u64::from(rows).checked_mul(columns.into())?;
-        let expected = u64::from(level_count) * 12 + pixels.checked_mul(if indices == 1 { 3 } else { 2 })?;
-        if rest.len() as u64 != expected || sample_rate == 0 || linear > 1 || indices > 1 {
+        let expected = u64::from(level_count) * 12 + pixels.checked_mul(if index_seconds > 0 { 3 } else { 2 })?;
+        if rest.len() as u64 != expected || sample_rate == 0 || linear > 1 {
             return None;
         }
         let (level_bytes, value_bytes) = rest.split_at_checked(level_count as usize * 12)?;
@@ -179,8 +197,8 @@ impl Spectrum {
             let word = |i: usize| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
             Level { peak: f32::from_bits(word(0)), rms: f32::from_bits(word(4)), clipped: word(8) }
         });
-        let values = if indices == 1 {
-            Values::Indices(value_bytes.as_chunks().0.to_vec())
+        let values = if index_seconds > 0 {
+            Values::Indices { colors: value_bytes.as_chunks().0.to_vec(), seconds: index_seconds }
         } else {
             Values::Levels(value_bytes.as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect())
         };
@@ -232,7 +250,10 @@ mod tests {
 
     #[test]
     fn bytes_come_back_as_they_were() {
-        for values in [Values::Levels(vec![0, 1, 2, 3, 65535, 30_001]), Values::Indices(vec![[1, 2, 3]; 6])] {
+        for values in [
+            Values::Levels(vec![0, 1, 2, 3, 65535, 30_001]),
+            Values::Indices { colors: vec![[1, 2, 3]; 6], seconds: 10 },
+        ] {
             let spectrum = example(values);
             let bytes = spectrum.to_bytes();
             assert_eq!(Spectrum::from_bytes(&bytes).expect("own bytes"), spectrum);

@@ -4,6 +4,8 @@
 //! batches of up to eight frames, each a row of `streams × bands` values. Frame `t` is centred on sample
 //! `t · hop`, or half a frame later, see [`Edge`]. The window is the periodic Hann window.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::arith::cos_sin;
 use super::bands::Bank;
 use super::fft::Plan;
@@ -36,10 +38,34 @@ pub struct Stft {
     rows: Vec<f32>,
 }
 
+/// What depends on the length of a frame alone.
+#[derive(Debug)]
+struct Tables {
+    plan: Plan,
+    hann: Vec<f32>,
+}
+
+impl Tables {
+    /// Tables for frames of `n` samples, if there is a transform for them. The last few are kept: of 100,000 recordings of a
+    /// minute most have the same sample rate, and tables take longer to make than a second of sound to transform.
+    fn of(n: usize) -> Option<Arc<Tables>> {
+        const KEPT: usize = 4;
+        static RECENT: Mutex<Vec<Arc<Tables>>> = Mutex::new(Vec::new());
+        let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tables) = recent.iter().find(|tables| tables.plan.frame_len() == n) {
+            return Some(tables.clone());
+        }
+        let tables = Arc::new(Tables { plan: Plan::new(n)?, hann: hann(n).collect() });
+        recent.truncate(KEPT - 1);
+        recent.insert(0, tables.clone());
+        Some(tables)
+    }
+}
+
 /// What one frame goes through; no state but scratch space.
 #[derive(Debug, Clone)]
 struct Kernel {
-    plan: Plan,
+    tables: Arc<Tables>,
     window: Vec<f32>,
     bank: Bank,
     work: Vec<Point>,
@@ -53,15 +79,15 @@ impl Stft {
     /// of amplitude 1 has power 1. Fails where `n` has factors other than 2 and 3, is no multiple of 16, or `hop`
     /// is zero or longer than `n`.
     pub fn new(n: usize, hop: usize, streams: usize, scale: f64, edge: Edge, bank: Bank) -> Result<Stft> {
-        let plan = Plan::new(n).filter(|_| n.is_multiple_of(2 * LANES));
-        let plan = plan.ok_or_else(|| Error::unsupported(format!("no transform for frames of {n} samples")))?;
+        let tables = Tables::of(n).filter(|_| n.is_multiple_of(2 * LANES));
+        let tables = tables.ok_or_else(|| Error::unsupported(format!("no transform for frames of {n} samples")))?;
         if hop == 0 || hop > n {
             return Err(Error::unsupported(format!("frames of {n} samples cannot be {hop} samples apart")));
         }
         let rows = vec![0.0; LANES * streams * bank.len()];
         let kernel = Kernel {
-            plan,
-            window: hann(n).map(|w| (f64::from(w) * scale * 0.5) as f32).collect(),
+            window: tables.hann.iter().map(|w| (f64::from(*w) * scale * 0.5) as f32).collect(),
+            tables,
             bank,
             work: vec![Point::ZERO; n / 2],
             power: vec![[0.0; LANES]; n / 2 + 1],
@@ -80,7 +106,7 @@ impl Stft {
 
     /// Samples per frame.
     pub fn frame_len(&self) -> usize {
-        self.kernel.plan.frame_len()
+        self.kernel.tables.plan.frame_len()
     }
 
     /// Distance of two frames, in samples.
@@ -176,7 +202,7 @@ impl Kernel {
     #[inline(always)]
     fn run_with<V: Lanes>(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
         self.gather::<V>(samples, hop);
-        self.plan.power::<V>(&mut self.work, &mut self.power);
+        self.tables.plan.power::<V>(&mut self.work, &mut self.power);
         for first in (0..self.bank.len()).step_by(LANES) {
             let mut tile = [V::splat(0.0); LANES];
             for (i, band) in tile.iter_mut().enumerate() {
