@@ -11,7 +11,7 @@
 //! | `resume` | what to do with a source that the archive has already |
 //! | `input`, `decoded` | opening a source: plain samples, coded audio, its own FLAC |
 //! | `about` | what is known about a recording beside its samples |
-//! | `job` | one source from its first byte to its proved TIFFs |
+//! | `job` | one source from its first byte to its proved TIFFs: chunks, their directories, what is finished |
 //! | `chunk` | sample bytes → FLAC frames, hashes, preview |
 //! | `xmp` | what photo tools index |
 //! | `pages`, `write` | the TIFF of one chunk as it grows |

@@ -4,15 +4,16 @@
 //! whole source has been read, for only then its SHA-256, the number of chunks (of a coded source) and the range of
 //! levels that all pictures share are known. Then each TIFF is read back and proved.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+mod finished;
+mod pending;
+mod seal;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use rayon::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::archive::Context;
 use crate::archive::chunk::{ChunkWork, EncodedChunk, Lane, SampleReader, encode_chunk};
@@ -20,123 +21,19 @@ use crate::archive::decoded::{CodedReader, FlacReader};
 use crate::archive::input::{self, Input, Opened};
 use crate::archive::pages;
 use crate::archive::plan::Candidate;
-use crate::archive::prove::{self, Proof};
-use crate::archive::write::{ChunkFile, Parked, Scratch};
-use crate::container::{self, PageEstimate, PageLayout, RawPage};
-use crate::durable;
+use crate::archive::write::ChunkFile;
+use crate::container::{self, PageEstimate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flac::VorbisComment;
-use crate::format::{self, ChunkMetadata, Role};
+use crate::format;
 use crate::hash::Sha256;
-use crate::interrupt::Interrupt;
-use crate::manifest::{self, ChunkRecord, GroupRecord, Real, Restore, Sha256Sum, SourceRecord};
-use crate::parity::{self, Geometry, Subject};
+use crate::manifest;
 use crate::positioned::ReadAt;
-use crate::preview::{self, Labels, RangeEstimator, Spectrum};
+use crate::preview::{self, RangeEstimator};
 use crate::source::remainder::Plan;
 use crate::source::tags;
-use crate::timestamp;
-
-/// A source whose TIFFs are complete and proved under their temporary names.
-pub(crate) struct Finished {
-    pub(crate) record: SourceRecord,
-    /// Temporary path → path relative to the archive folder, with `/`.
-    pub(crate) renames: Vec<(PathBuf, String)>,
-    /// Files of an earlier state of the source that this one has no more.
-    pub(crate) removes: Vec<String>,
-    pub(crate) notes: Vec<String>,
-}
-
-impl Finished {
-    /// Notes which files of an earlier state of the source are of no more use once this one is in their place: TIFFs, and
-    /// recovery data of TIFFs with other bytes.
-    pub(crate) fn replaces(&mut self, earlier: Option<&SourceRecord>, root: &Path) {
-        let targets: HashSet<&str> = self.renames.iter().map(|(_, target)| target.as_str()).collect();
-        let earlier = earlier.into_iter().flat_map(|record| record.chunks.iter());
-        let old: Vec<String> =
-            earlier.map(|chunk| chunk.tiff_path.clone()).filter(|path| !targets.contains(path.as_str())).collect();
-        let sums = self.record.chunks.iter().map(|chunk| (&chunk.tiff_path, chunk.tiff_sha256));
-        let mut stale = Vec::new();
-        for (tiff_path, sum) in sums.chain(old.iter().map(|path| (path, None))) {
-            let name = sidecar_name(tiff_path);
-            if !targets.contains(name.as_str()) && is_stale(root, tiff_path, sum) {
-                stale.push(name);
-            }
-        }
-        if stale.iter().any(|name| self.record.chunks.iter().any(|chunk| sidecar_name(&chunk.tiff_path) == *name)) {
-            let text = "its recovery data belonged to the TIFFs that were replaced and was removed; \
-                        `tiff2flac protect` adds it anew";
-            self.notes.push(text.to_owned());
-        }
-        self.removes = old;
-        self.removes.extend(stale);
-    }
-}
-
-/// Whether there is recovery data beside a TIFF that is not of a file with this checksum.
-fn is_stale(root: &Path, tiff_path: &str, sum: Option<Sha256Sum>) -> bool {
-    let Ok(path) = manifest::safe_relative_path(tiff_path).map(|relative| root.join(relative)) else { return false };
-    if fs::symlink_metadata(parity::sidecar_of(&path)).is_err() {
-        return false;
-    }
-    let of_it = parity::check_sidecar(&path, sum, &Interrupt::new());
-    !of_it.is_ok_and(|of| of.is_some_and(|(subject, _)| Some(subject.sha256) == sum))
-}
-
-/// A chunk whose audio is written and whose directories are not.
-struct Pending {
-    parked: Parked,
-    index: u64,
-    start: u64,
-    frames: u64,
-    flacs: Vec<FlacPlace>,
-    /// Pages behind the FLACs: source bytes and remainder.
-    others: Vec<PageLayout>,
-    spectrum: Kept,
-}
-
-#[derive(Clone)]
-struct FlacPlace {
-    offset: u64,
-    len: u64,
-    first_channel: u32,
-    channels: u32,
-    /// Where the page's bytes stand in the source, if they are the source's own.
-    source_offset: Option<u64>,
-    block: u32,
-}
-
-/// A chunk's spectrum: in memory while no other chunk follows, then in a file beside the TIFF, so that a recording of many
-/// chunks takes no more memory than one of few.
-enum Kept {
-    Memory(Box<Spectrum>),
-    Parked(Scratch),
-}
-
-impl Kept {
-    fn new(spectrum: Spectrum) -> Kept {
-        Kept::Memory(Box::new(spectrum))
-    }
-
-    /// Moves it to a file beside the TIFF at `tiff`.
-    fn park(&mut self, tiff: &Path) -> Result<()> {
-        if let Kept::Memory(spectrum) = self {
-            *self = Kept::Parked(Scratch::write(tiff.with_extension("mel"), &spectrum.to_bytes())?);
-        }
-        Ok(())
-    }
-
-    fn take(&self) -> Result<Cow<'_, Spectrum>> {
-        match self {
-            Kept::Memory(spectrum) => Ok(Cow::Borrowed(spectrum)),
-            Kept::Parked(file) => {
-                let path = file.path();
-                let bytes = fs::read(path).map_err(Error::while_("reading a temporary file", path))?;
-                Spectrum::from_bytes(&bytes).map(Cow::Owned).map_err(|e| e.at_path(path))
-            }
-        }
-    }
-}
+pub(crate) use finished::{Finished, discard};
+use pending::{FlacPlace, Kept, Pending};
 
 /// The file's length and time of change, to see whether it is still the same file at the end.
 #[derive(PartialEq)]
@@ -273,7 +170,7 @@ impl<'a> Source<'a> {
                     .push(pages::source_bytes(&mut out, &*file, (0, data_offset), true, interrupt, |b| sha.update(b))?);
                 self.ctx.advance(self.candidate, data_offset);
             }
-            let mut pending = self.encode(&lane, &mut reader, true, index, out, comment, points, Some(data_offset))?;
+            let mut pending = self.encode(&lane, &mut reader, true, index, out, comment, points)?;
             if last && tail.1 > 0 {
                 let mut out = pending.parked.reopen()?;
                 let sha = &mut self.sha;
@@ -308,7 +205,7 @@ impl<'a> Source<'a> {
                 others.push(pages::source_bytes(&mut out, &*file, (0, size), false, interrupt, |b| sha.update(b))?);
                 self.ctx.advance(self.candidate, size);
             }
-            let mut pending = self.encode(&lane, reader.samples(), false, index, out, comment, points, None)?;
+            let mut pending = self.encode(&lane, reader.samples(), false, index, out, comment, points)?;
             pending.others.extend(others);
             self.pending.push(pending);
             index += 1;
@@ -430,9 +327,7 @@ impl<'a> Source<'a> {
         mut out: ChunkFile,
         comments: Vec<VorbisComment>,
         seek_points: u64,
-        samples_offset: Option<u64>,
     ) -> Result<Pending> {
-        let _ = samples_offset;
         let path = self.temp_path(index);
         let gap = out.position();
         let gap_len = pages::flac_header_bound(seek_points, &comments[0])?;
@@ -510,198 +405,5 @@ impl<'a> Source<'a> {
         let about = self.opened.about.common.iter();
         comments.extend(about.map(|(key, value)| (tags::vorbis_key(key), tags::vorbis_value(value))));
         VorbisComment { vendor: format::CREATED_BY.to_owned(), fields: comments }
-    }
-
-    fn page0(&self, index: u64, count: u64, start: u64, sha: &str, spectrogram: Value) -> Value {
-        let opened = &self.opened;
-        let metadata = ChunkMetadata {
-            format: format::FORMAT.to_owned(),
-            format_version: format::FORMAT_VERSION,
-            created_by: format::CREATED_BY.to_owned(),
-            relative_path: self.candidate.relative.clone(),
-            source_sha256: sha.to_owned(),
-            source_size_bytes: self.size,
-            container: opened.container.clone(),
-            sample_format: opened.sample_format.clone(),
-            sample_rate: opened.sample_rate,
-            channels: opened.channels,
-            bits_per_sample: opened.bits_per_sample,
-            total_samples: self.total_frames,
-            restore: opened.restore.to_owned(),
-            decoder: opened.decoder.clone(),
-            chunk_seconds: self.ctx.options.chunk_seconds,
-            chunk_id: manifest::chunk_id(index),
-            chunk_index: index,
-            chunk_count: count,
-            start_sample: start,
-            num_samples: self.pending.get(index as usize).map_or(u64::MAX, |p| p.frames),
-            start_time_seconds: Real::seconds(start, Real::from(opened.sample_rate)),
-            notes: opened.notes.clone(),
-            tags: opened.about.tags.clone(),
-            extra: Map::new(),
-        };
-        json!({ "metadata": metadata, "preview": true, "spectrogram": spectrogram })
-    }
-
-    /// Directories, header, proof, and the record for the manifest.
-    fn finish(mut self, modified: Option<SystemTime>) -> Result<Finished> {
-        let sha = std::mem::take(&mut self.sha).finish();
-        let pending = std::mem::take(&mut self.pending);
-        let frames: Vec<u64> = pending.iter().map(|p| p.frames).collect();
-        let count = pending.len() as u64;
-        let range = self.ctx.options.preview.db_range.unwrap_or_else(|| self.range.range());
-        let this = &self;
-        let sealed =
-            pending.into_par_iter().map(|p| this.seal(p, count, &frames, sha, &range)).collect::<Result<Vec<_>>>()?;
-        let mut renames = Vec::new();
-        let mut chunks = Vec::new();
-        for (record, mut paths) in sealed {
-            renames.append(&mut paths);
-            chunks.push(record);
-        }
-        let record = self.record(sha, modified, chunks);
-        Ok(Finished { record, renames, removes: Vec::new(), notes: self.opened.notes.clone() })
-    }
-
-    fn seal(
-        &self,
-        pending: Pending,
-        count: u64,
-        frames: &[u64],
-        sha: Sha256Sum,
-        range: &preview::DbRange,
-    ) -> Result<(ChunkRecord, Vec<(PathBuf, String)>)> {
-        let ctx = self.ctx;
-        let Pending { parked, index, start, flacs, others, spectrum, .. } = pending;
-        let temp = parked.path().to_path_buf();
-        let mut out = parked.reopen()?;
-        let labels = self.labels(index, count, start);
-        let settings = &ctx.options.preview;
-        let mut png = None;
-        let mut layouts = {
-            let _alone = self.drawing.lock().unwrap_or_else(|e| e.into_inner());
-            let spectrum = spectrum.take()?;
-            let picture = preview::render(&spectrum, range, &labels, settings);
-            let about = preview::describe(&spectrum, range, &labels, settings);
-            let mut page0 = self.page0(index, count, start, &sha.to_string(), about);
-            page0["metadata"]["num_samples"] = json!(frames[index as usize]);
-            if ctx.options.preview_png {
-                png = Some(Scratch::write(temp.with_extension("png"), &preview::encode_png(&picture))?);
-            }
-            vec![pages::picture(&mut out, &picture, container::to_ascii_json(&page0))?]
-        };
-        layouts[0].text_tags = self.opened.about.text_tags(labels.chunk_start());
-        layouts[0].xmp = self.opened.about.xmp(labels.chunk_start());
-        for flac in &flacs {
-            let role = Role::Flac {
-                embedded_flac_bytes: true,
-                flac_size_bytes: flac.len,
-                first_channel: flac.first_channel,
-                channel_count: flac.channels,
-                samples_offset: self.opened.data_offset.map(|at| at + start * self.opened.frame_bytes()),
-                source_offset: flac.source_offset,
-                block_size: flac.block,
-            };
-            let raw = RawPage { offset: flac.offset, length: flac.len };
-            let description = role.to_description()?;
-            let own = flac.source_offset.is_some();
-            layouts.push(if own { raw.single_row(description)? } else { raw.rows(description)? });
-        }
-        layouts.extend(others);
-        let sealed = out.seal(&layouts)?;
-        let places: Vec<(u64, u64)> = flacs.iter().map(|f| (f.offset, f.len)).collect();
-        let geometry = ctx.options.parity.map(|share| Geometry::for_file(sealed.len, share)).transpose()?;
-        let Proof { tiff_sha256, flac_sha256, shards } = prove::prove(&sealed, &places, geometry, &ctx.interrupt)?;
-        let tiff_path = manifest::chunk_tiff_name(self.base, index);
-        let mut record = ChunkRecord {
-            chunk_id: manifest::chunk_id(index),
-            tiff_path: tiff_path.clone(),
-            start_time_seconds: Real::seconds(start, Real::from(self.opened.sample_rate)),
-            size_bytes: Some(sealed.len),
-            start_sample: Some(start),
-            num_samples: Some(frames[index as usize]),
-            tiff_sha256: Some(tiff_sha256),
-            ..ChunkRecord::default()
-        };
-        let groups: Vec<GroupRecord> = flacs
-            .iter()
-            .zip(flac_sha256)
-            .zip(1..)
-            .map(|((f, sum), page)| GroupRecord {
-                page,
-                channels: f.channels,
-                flac_sha256: Some(sum),
-                flac_size_bytes: Some(f.len),
-                flac_offset: Some(f.offset),
-                ..GroupRecord::default()
-            })
-            .collect();
-        if let Some(first) = groups.first() {
-            record.flac_sha256 = first.flac_sha256;
-            record.flac_size_bytes = first.flac_size_bytes;
-            record.flac_offset = first.flac_offset;
-        }
-        if groups.len() > 1 {
-            record.groups = groups;
-        }
-        let mut renames = vec![(sealed.release(), tiff_path.clone())];
-        if let Some(geometry) = geometry {
-            let parity = temp.with_extension("parity");
-            let subject = Subject { sha256: tiff_sha256, geometry };
-            let file = File::open(&renames[0].0).map_err(Error::while_("opening", &renames[0].0))?;
-            parity::write_sidecar_with(&file, &subject, &shards, &parity, &ctx.interrupt)
-                .inspect_err(|_| discard_all(&renames))?;
-            renames.push((parity, sidecar_name(&tiff_path)));
-        }
-        renames.extend(png.map(|png| (png.keep(), tiff_path.replace(".tiff", ".png"))));
-        Ok((record, renames))
-    }
-
-    fn labels(&self, index: u64, count: u64, start: u64) -> Labels {
-        let name = self.candidate.relative.rsplit('/').next().unwrap_or_default();
-        self.opened.labels(name, index, count, start)
-    }
-
-    fn record(&self, sha256: Sha256Sum, modified: Option<SystemTime>, chunks: Vec<ChunkRecord>) -> SourceRecord {
-        let opened = &self.opened;
-        SourceRecord {
-            source_file: self.candidate.path.to_string_lossy().into_owned(),
-            relative_path: self.candidate.relative.clone(),
-            sha256: Some(sha256),
-            size_bytes: Some(self.size),
-            modified: modified.and_then(timestamp::to_text),
-            container: Some(opened.container.clone()),
-            sample_format: Some(opened.sample_format.clone()),
-            sample_rate: Some(Real::from(opened.sample_rate)),
-            channels: Some(opened.channels),
-            bits_per_sample: Some(opened.bits_per_sample),
-            total_samples: Some(self.total_frames),
-            restore: Some(match opened.restore {
-                format::RESTORE_IDENTICAL => Restore::ByteIdentical,
-                _ => Restore::OriginalBytes,
-            }),
-            data_offset: opened.data_offset,
-            decoder: opened.decoder.clone(),
-            metadata: (!opened.about.tags.is_empty()).then(|| opened.about.tags.clone().into()),
-            notes: opened.notes.clone(),
-            chunks: chunks.into(),
-            ..SourceRecord::default()
-        }
-    }
-}
-
-/// The name of a TIFF's sidecar in the archive.
-pub(crate) fn sidecar_name(tiff_path: &str) -> String {
-    format!("{tiff_path}{}", parity::SUFFIX)
-}
-
-/// Removes what a failed source left under its temporary names.
-pub(crate) fn discard(finished: &Finished) {
-    discard_all(&finished.renames);
-}
-
-fn discard_all(renames: &[(PathBuf, String)]) {
-    for (temp, _) in renames {
-        durable::remove_quietly(temp);
     }
 }
