@@ -158,6 +158,142 @@ fn an_update_reads_what_has_changed_and_nothing_else() {
 }
 
 #[test]
+fn a_manifest_that_another_program_has_written_again_is_the_same() {
+    let scratch = Scratch::new();
+    let dir = example(&scratch);
+    index(&dir, &[]).exits(0);
+    let path = dir.join("manifest.json");
+    let value: Value = serde_json::from_slice(&fs::read(&path).expect("a manifest")).expect("JSON");
+    // Keys the other way round, at every level, and other white space.
+    fn turned(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => Value::Object(map.iter().rev().map(|(k, v)| (k.clone(), turned(v))).collect()),
+            Value::Array(list) => Value::Array(list.iter().map(turned).collect()),
+            other => other.clone(),
+        }
+    }
+    let text = serde_json::to_string(&turned(&value)).expect("JSON").replace(":{", " :\n\t{ ");
+    assert_ne!(text.as_bytes(), fs::read(&path).expect("a manifest"));
+    fs::write(&path, text).expect("written");
+    let again = index(&dir, &["--json"]).exits(0);
+    assert_eq!((&summary(&again)["ok"], &summary(&again)["skipped"]), (&0.into(), &5.into()), "{}", again.stdout);
+    // What does say something else is read.
+    let mut other = value;
+    let about = other["files"].as_array_mut().expect("files").iter_mut().find(|f| f["relative_path"] == "plain.wav");
+    about.expect("a source")["metadata"]["speaker"] = "Dora".into();
+    fs::write(&path, other.to_string()).expect("written");
+    let again = index(&dir, &["--json"]).exits(0);
+    assert_eq!((&summary(&again)["ok"], &summary(&again)["skipped"]), (&1.into(), &4.into()), "{}", again.stdout);
+    assert_eq!(found(&dir, &["--field", "speaker=dora"]), ["plain.wav"]);
+}
+
+/// The program run by somebody who may not write to a folder. (Root may, so the tests of root are run as nobody.)
+#[cfg(unix)]
+fn by_a_reader(scratch: &Scratch, archive: &Path) -> impl Fn(&[&str]) -> Run {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("permissions");
+    let program = scratch.path("tiff2flac");
+    fs::copy(tiff2flac().get_program(), &program).expect("a copy of the program");
+    mode(&program, 0o755);
+    mode(&scratch.path(""), 0o755);
+    mode(archive, 0o555);
+    let root = fs::metadata(archive).expect("a folder").uid() == 0;
+    move |arguments| {
+        let mut command = std::process::Command::new(&program);
+        command.args(arguments);
+        if root {
+            command.uid(65_534).gid(65_534);
+        }
+        run_within(120, &mut command)
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_archive_that_cannot_be_written_to_is_indexed_elsewhere() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new();
+    let dir = example(&scratch);
+    let elsewhere = scratch.path("elsewhere");
+    fs::create_dir(&elsewhere).expect("a folder");
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o777)).expect("permissions");
+    let run = by_a_reader(&scratch, &dir);
+    let (dir_text, file) = (dir.to_str().expect("a path"), elsewhere.join("a.sqlite"));
+    let file = file.to_str().expect("a path");
+    // No index yet: what to do is said.
+    for command in [&["index", dir_text][..], &["search", dir_text, "anna"], &["serve", dir_text, "--port", "0"]] {
+        run(command).exits(1).says("--index FILE");
+    }
+    run(&["search", dir_text, "anna", "--no-update"]).exits(1).says("tiff2flac index");
+    run(&["search", dir_text, "anna", "--index", file]).exits(0).says("1 of 1 recordings");
+    run(&["index", dir_text, "--index", file]).exits(0);
+    assert!(!dir.join("index.sqlite").exists());
+    // One that was made before the archive was closed is used as long as it is right.
+    fs::copy(file, dir.join("index.sqlite")).expect("a copy");
+    fs::set_permissions(dir.join("index.sqlite"), fs::Permissions::from_mode(0o444)).expect("permissions");
+    run(&["search", dir_text, "anna"]).exits(0).says("1 of 1 recordings");
+    run(&["index", dir_text]).exits(0);
+    scratch.put("in/later.wav", &wav(1, 8000, 16, &sound(9000, 1, 16, 9)));
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("permissions");
+    archive(&scratch.path("in"), &dir, &["--resume", "--chunk-seconds", "1"]);
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o555)).expect("permissions");
+    for command in [&["index", dir_text][..], &["search", dir_text, "anna"], &["serve", dir_text, "--port", "0"]] {
+        run(command).exits(1).says("--index FILE").says("--no-update");
+    }
+    run(&["search", dir_text, "later", "--no-update"]).exits(0).says("0 of 0 recordings");
+    run(&["search", dir_text, "later", "--index", file]).exits(0).says("1 of 1 recordings");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("permissions");
+}
+
+#[test]
+fn what_is_asked_for_as_it_is_is_not_brought_up_to_date() {
+    let scratch = Scratch::new();
+    let dir = example(&scratch);
+    search(&dir, &["anna", "--no-update"]).exits(1).says("tiff2flac index");
+    index(&dir, &[]).exits(0);
+    let before = fs::read(dir.join("index.sqlite")).expect("an index");
+    scratch.put("in/later.wav", &wav(1, 8000, 16, &sound(9000, 1, 16, 9)));
+    archive(&scratch.path("in"), &dir, &["--resume", "--chunk-seconds", "1"]);
+    assert!(found(&dir, &["later", "--no-update"]).is_empty());
+    assert_eq!(found(&dir, &["anna", "--no-update"]).len(), 1);
+    assert!(before == fs::read(dir.join("index.sqlite")).expect("an index"), "nothing was written");
+    assert_eq!(found(&dir, &["later"]), ["later.wav"]);
+}
+
+#[test]
+fn splitting_and_rebuilding_leave_the_index_to_itself() {
+    let scratch = Scratch::new();
+    let dir = example(&scratch);
+    index(&dir, &[]).exits(0);
+    // Taken out of the archive, a recording is in the index of neither until that is brought up to date.
+    let part = scratch.path("part");
+    let mut command = tiff2flac();
+    command.arg("split").arg(&dir).arg("--into").arg(&part).args(["--select", "plain.wav"]);
+    Run::of(command.output().expect("runs")).exits(0);
+    assert!(dir.join("index.sqlite").is_file() && !part.join("index.sqlite").exists());
+    assert_eq!(found(&part, &[]), ["plain.wav"]);
+    assert_eq!(found(&dir, &[]).len(), if dir.join("plain_chunk_000000.tiff").exists() { 5 } else { 4 });
+    verify(&dir, &["--deep"]).exits(0);
+    verify(&part, &["--deep"]).exits(0);
+    // The list made anew: the index is taken neither for a TIFF nor for a reason to stop, and finds the same afterwards.
+    let all = found(&dir, &[]);
+    for file in ["manifest.json", "SHA256SUMS"] {
+        fs::remove_file(dir.join(file)).expect("removed");
+    }
+    Run::of(tiff2flac().arg("rebuild-manifest").arg(&dir).output().expect("runs")).exits(0);
+    assert!(dir.join("index.sqlite").is_file());
+    let sums = fs::read_to_string(dir.join("SHA256SUMS")).expect("sums");
+    assert!(!sums.contains("index.sqlite"));
+    let mut after = found(&dir, &[]);
+    let mut before = all;
+    after.sort();
+    before.sort();
+    assert_eq!(before, after);
+    verify(&dir, &[]).exits(0);
+}
+
+#[test]
 fn the_index_is_a_cache_that_the_archive_does_not_know() {
     let scratch = Scratch::new();
     let dir = example(&scratch);

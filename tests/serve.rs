@@ -2,6 +2,7 @@
 #![cfg(feature = "serve")]
 
 mod common;
+mod original_support;
 mod serve_support;
 
 use std::fs;
@@ -200,10 +201,96 @@ fn passages_and_originals_come_out_right_or_not_at_all() {
     assert_eq!(found["ok"], false, "{found}");
     assert!(!found["message"].as_str().expect("why").is_empty());
     assert_eq!(server.chunks(reed)[2]["ok"], false);
-    assert!(server.breaks_off(&format!("/source/{reed}/original")), "what cannot be proved is never complete");
-    assert_ne!(server.get(&format!("/source/{reed}/passage?from=7000&to=25000")).status, 200);
-    assert!(server.breaks_off(&format!("/source/{reed}/wav?from=7000&to=25000")));
+    // Found before anything has gone out, it is an error with a status of its own.
+    for path in ["original", "passage?from=7000&to=25000", "wav?from=7000&to=25000", "wav?from=16000&to=24000"] {
+        assert!(server.refuses(&format!("/source/{reed}/{path}")), "{path}: what cannot be proved is never complete");
+    }
     assert!(server.get(&format!("/source/{reed}/wav?from=0&to=16000")).is_complete(), "what is whole stays to be had");
+}
+
+#[test]
+fn what_fails_late_breaks_off_and_what_fails_at_once_is_an_error() {
+    let scratch = Scratch::new();
+    let long = scratch.put("in/long.wav", &wav(2, 48_000, 16, &sound(2_000_000, 2, 16, 4)));
+    let dir = scratch.path("archive");
+    archive(&long, &dir, &["--chunk-seconds", "10"]).exits(0);
+    let server = Server::start(&dir, &[]);
+    let id = server.source("long.wav");
+    let last = server.chunks(id).last().expect("chunks").clone();
+    let tiff = dir.join(last["tiff"].as_str().expect("a path"));
+    let bytes = fs::read(&tiff).expect("a TIFF");
+    let start = bytes.windows(4).position(|w| w == b"fLaC").expect("a FLAC");
+    flip(&tiff, start as u64 + last["flac_size"].as_u64().expect("a size") - 3000);
+    // Megabytes before it are gone out by then.
+    assert!(server.breaks_off(&format!("/source/{id}/wav")));
+    assert!(server.breaks_off(&format!("/source/{id}/original")));
+    let (from, to) = (1_999_000, 2_000_000);
+    assert!(server.refuses(&format!("/source/{id}/wav?from={from}&to={to}")));
+    let whole = server.ask("HEAD", &format!("/source/{id}/wav"), &[]);
+    let len: usize = whole.header("content-length").and_then(|n| n.parse().ok()).expect("a length");
+    let part = server.range(&format!("/source/{id}/wav"), &format!("bytes={}-", len - 4000));
+    assert!(part.status == 500 && part.header("content-range").is_none(), "{part:?}");
+    // And where the TIFF is gone.
+    fs::remove_file(&tiff).expect("removed");
+    for path in [
+        format!("/chunk/{}/flac", last["id"]),
+        format!("/source/{id}/wav?from={from}&to={to}"),
+        format!("/source/{id}/passage?from={from}&to={to}"),
+    ] {
+        assert_eq!(server.get(&path).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn flacs_of_the_original_programs_are_played_wherever_they_are() {
+    let scratch = Scratch::new();
+    let (dir, flacs, whole) = original_support::original_archive(&scratch, 3);
+    let before = tree(&dir);
+    let index = scratch.path("index.sqlite");
+    let server = Server::start(&dir, &["--index", index.to_str().expect("a path")]);
+    let id = server.source("long.wav");
+    let chunks = server.chunks(id);
+    assert_eq!(chunks.len(), 3);
+    // As it is, compressed, and alone in its TIFF.
+    for (chunk, flac) in chunks.iter().zip(&flacs) {
+        assert_eq!((&chunk["playable"], chunk["flac_size"].as_u64()), (&true.into(), Some(flac.len() as u64)));
+        let path = format!("/chunk/{}/flac", chunk["id"]);
+        let whole = server.get(&path);
+        assert!(whole.status == 200 && whole.body == *flac && whole.is_complete());
+        assert_eq!(whole.header("etag"), Some(format!("\"{}\"", original_support::sha(flac)).as_str()));
+        let n = flac.len();
+        for (range, from, to) in [
+            ("bytes=0-1", 0, 2),
+            ("bytes=-100", n - 100, n),
+            ("bytes=5000-5999", 5000, 6000),
+            ("bytes=3-9", 3, 10),
+            (&format!("bytes={}-", n / 2), n / 2, n),
+        ] {
+            let part = server.range(&path, range);
+            assert!(part.status == 206 && part.body == flac[from..to], "{range}");
+        }
+        let head = server.ask("HEAD", &path, &[("Range", "bytes=0-1")]);
+        assert_eq!((head.status, head.header("content-length")), (206, Some("2")));
+    }
+    // All of it as WAV, in order and from any place.
+    let total = 20_000;
+    let samples = &whole[44..];
+    let wav = server.get(&format!("/source/{id}/wav"));
+    assert!(wav.status == 200 && wav.is_complete() && wav.body.ends_with(samples));
+    let head = wav.body.len() - samples.len();
+    for frame in [7_999, 15_000, 8_000, 100, total - 1] {
+        let at = head + frame * 4 + 1;
+        let part = server.range(&format!("/source/{id}/wav"), &format!("bytes={at}-{}", at + 999));
+        assert!(part.body == wav.body[at..(at + 1000).min(wav.body.len())], "from {frame}");
+    }
+    assert_eq!(server.get(&format!("/source/{id}/tile/5/0")).status, 200);
+    assert!(server.get(&format!("/source/{id}/passage?from=7000&to=17000")).body.starts_with(b"fLaC"));
+    // The grey previews of these programs are shown, too; a TIFF that is nothing but the FLAC has none.
+    let pictures: Vec<u16> = chunks.iter().map(|c| server.get(&format!("/chunk/{}/thumb", c["id"])).status).collect();
+    assert_eq!(pictures[..2], [200, 200]);
+    assert!(pictures[2] >= 400);
+    assert_eq!(server.json(&format!("/api/chunk/{}/check", chunks[1]["id"]))["ok"], true);
+    assert!(before == tree(&dir), "nothing is written to the archive");
 }
 
 #[test]

@@ -16,16 +16,16 @@
 //! | `read` | one TIFF: what goes into the index |
 //! | `write` | rows in and out |
 //! | `words` | text for and queries of the full-text tables |
-//! | `thumbnail` | page 0 → a small JPEG |
+//! | `picture` | page 0 → a JPEG of its plot |
 //! | `search` | finding sources by words, fields and time |
 //! | `chunks` | the chunks of what a search finds, in order |
 //! | `wall` | times of day as numbers that compare |
 
 mod chunks;
+mod picture;
 mod read;
 mod schema;
 mod search;
-mod thumbnail;
 mod update;
 mod wall;
 mod words;
@@ -38,9 +38,10 @@ use rusqlite::Connection;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::{INDEX_NAME, archive_dir, bag_around};
 pub use chunks::{ChunkOrder, matching_chunks};
+pub use picture::{Drawer, Picture, Size, jpeg};
+pub(crate) use read::FileState;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, open_read_only, open_writable};
 pub use search::{Hit, Hits, Query, search};
-pub use thumbnail::{Thumbnail, thumbnail};
 pub use update::{Changes, Options, update};
 pub use wall::{Bound, Recorded};
 pub use write::put_thumbnail;
@@ -53,7 +54,8 @@ pub fn default_path(dir: &Path) -> PathBuf {
 }
 
 /// What to do where the archive's folder cannot be written to.
-const READ_ONLY: &str = "; where the archive cannot be written to, keep its index in another place with --index FILE";
+const READ_ONLY: &str = "; where the archive cannot be written to, keep its index in another place with --index FILE, \
+                         or search and serve one that is there as it is with --no-update";
 
 /// An error of SQLite as one of ours.
 pub fn sql_error(doing: &str, path: &Path, e: &rusqlite::Error) -> Error {

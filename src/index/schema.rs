@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub const APPLICATION_ID: i32 = 0x6174_6978;
 
 /// Rises whenever a table changes its meaning.
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 
 const TABLES: &str = include_str!("schema.sql");
 

@@ -16,9 +16,9 @@ use rayon::prelude::*;
 use rusqlite::Connection;
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::picture::{Drawer, Picture, Size};
 use super::read::{self, ChunkRow, FileState};
 use super::schema::{self, State};
-use super::thumbnail::Thumbnail;
 use super::{Database, sql_error, write};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
@@ -327,27 +327,46 @@ impl Run<'_> {
             let rows = statement.query_map([after, THUMBNAILS as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect()
         };
-        loop {
-            self.interrupt.check()?;
-            let batch = missing(after).map_err(&failed)?;
-            let Some(last) = batch.last() else { return Ok(made) };
-            after = last.0;
-            let pictures: Vec<(i64, Option<Thumbnail>)> = self.pool.install(|| {
-                let work = |(id, tiff): &(i64, String)| {
-                    let path = self.dir.join(manifest::safe_relative_path(tiff).ok()?);
-                    (!self.interrupt.is_stopped()).then(|| (*id, read::chunk_thumbnail(&path).ok()))
-                };
-                batch.par_iter().filter_map(work).collect()
-            });
-            made += pictures.iter().filter(|p| p.1.is_some()).count() as u64;
-            self.transaction(&database, |db| {
-                pictures
-                    .iter()
-                    .try_for_each(|(id, picture)| write::put_thumbnail(db, *id, picture.as_ref()))
-                    .map_err(|e| sql_error("writing the index", &database.path, &e))
-            })?;
-            self.observer.on(&Event::Advanced { item: "thumbnails", bytes: pictures.len() as u64 });
-        }
+        let (sender, receiver) = mpsc::channel::<Vec<(i64, Option<Picture>)>>();
+        // While one batch is written, the next one is drawn.
+        self.pool.in_place_scope(|scope| {
+            let mut drawn = 0;
+            loop {
+                self.interrupt.check()?;
+                let batch = missing(after).map_err(&failed)?;
+                let begun = batch.last().map(|last| after = last.0).is_some();
+                if begun {
+                    let sender = sender.clone();
+                    scope.spawn(move |_| {
+                        let _ = sender.send(self.draw(&batch));
+                    });
+                }
+                if drawn > 0 {
+                    let Ok(pictures) = receiver.recv() else { break };
+                    made += pictures.iter().filter(|p| p.1.is_some()).count() as u64;
+                    self.transaction(&database, |db| {
+                        pictures
+                            .iter()
+                            .try_for_each(|(id, picture)| write::put_thumbnail(db, *id, picture.as_ref()))
+                            .map_err(|e| sql_error("writing the index", &database.path, &e))
+                    })?;
+                    self.observer.on(&Event::Advanced { item: "thumbnails", bytes: pictures.len() as u64 });
+                }
+                if !begun {
+                    break;
+                }
+                drawn += 1;
+            }
+            Ok(made)
+        })
+    }
+
+    fn draw(&self, batch: &[(i64, String)]) -> Vec<(i64, Option<Picture>)> {
+        let draw = |drawer: &mut Drawer, (id, tiff): &(i64, String)| {
+            let path = self.dir.join(manifest::safe_relative_path(tiff).ok()?);
+            (!self.interrupt.is_stopped()).then(|| (*id, drawer.draw(&path, Size::Small).ok()))
+        };
+        batch.par_iter().map_init(Drawer::default, draw).flatten().collect()
     }
 }
 
@@ -397,16 +416,27 @@ fn list(dir: &Path, sum: &mut Xxh3Default) -> Result<()> {
     Ok(())
 }
 
-/// A checksum of all that the archive's list says about a source.
+/// A checksum of all that the archive's list says about a source, however that is written down.
 fn stamp(source: &Source) -> String {
     let mut sum = Xxh3Default::new();
-    let metadata = source.metadata.as_ref().map(|m| m.text()).unwrap_or_default();
+    let metadata = source.metadata.as_ref().map(|m| canonical(m.text())).unwrap_or_default();
     let mut whole = Source { metadata: None, ..source.clone() };
     // An archive that was moved is the same archive.
     whole.chunks.iter_mut().for_each(|chunk| chunk.path = PathBuf::new());
-    for text in [&format!("{whole:?}"), metadata] {
+    for text in [format!("{whole:?}"), metadata] {
         sum.update(&(text.len() as u64).to_le_bytes());
         sum.update(text.as_bytes());
     }
     format!("{:032x}", sum.digest128())
+}
+
+/// JSON with its keys sorted and without white space: programs that write a manifest again do so in their own way.
+fn canonical(text: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(mut value) => {
+            value.sort_all_objects();
+            value.to_string()
+        }
+        Err(_) => text.to_owned(),
+    }
 }

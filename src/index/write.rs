@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 
+use super::picture::Picture;
 use super::read::{ChunkRow, FileState};
-use super::thumbnail::Thumbnail;
 use super::wall::Recorded;
 use super::words;
 use crate::extract::{Chunk, Source};
@@ -207,8 +207,8 @@ pub(super) fn put_chunk(
             flac.page,
             flac.first_channel,
             flac.channels,
-            flac.place.map(|p| p.0),
-            flac.place.map(|p| p.1),
+            flac.offset,
+            flac.size,
             flac.sha256,
         ])?;
     }
@@ -219,7 +219,7 @@ pub(super) fn put_chunk(
 ///
 /// # Errors
 /// What SQLite says.
-pub fn put_thumbnail(db: &Connection, chunk: i64, thumbnail: Option<&Thumbnail>) -> SqlResult<()> {
+pub fn put_thumbnail(db: &Connection, chunk: i64, thumbnail: Option<&Picture>) -> SqlResult<()> {
     db.prepare_cached(
         "INSERT OR REPLACE INTO thumbnails (chunk_id, width, height, jpeg) \
          SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM chunks WHERE id = ?1)",

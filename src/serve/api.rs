@@ -121,7 +121,7 @@ pub(super) async fn source(State(state): State<Shared>, Path(id): Path<i64>) -> 
                         c.tiff_path, c.tiff_sha256, c.problem, c.picture_width, c.picture_height, c.db_low, c.db_high, \
                         c.fmin, c.fmax, k.ok, k.message, k.checked, c.tiff_size, \
                         (SELECT count(*) FROM flacs f WHERE f.chunk_id = c.id), f.flac_size, f.flac_sha256, \
-                        f.flac_offset IS NOT NULL FROM chunks c LEFT JOIN checks k ON k.chunk_id = c.id \
+                        f.flac_size IS NOT NULL FROM chunks c LEFT JOIN checks k ON k.chunk_id = c.id \
                         LEFT JOIN flacs f ON f.chunk_id = c.id AND f.number = 0 \
                         WHERE c.source_id = ?1 ORDER BY c.number LIMIT ?2";
             let mut statement = db.prepare_cached(text)?;

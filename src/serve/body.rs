@@ -1,9 +1,9 @@
 //! Answers that are read or decoded while they are sent.
 //!
 //! Two pieces wait at most, so a client that takes its time holds little memory and no processor; one that takes nothing
-//! at all for a while is left.
+//! at all for a while is left. An answer begins with its first piece: what fails before is an error with a status of its
+//! own, what fails later ends the body too early, which every client sees.
 
-use std::fs::File;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::timeout;
 
+use super::answer::Refusal;
+use crate::error::{Error, Result};
 use crate::positioned::ReadAt;
 
 /// Bytes of a piece.
@@ -26,7 +28,8 @@ const WAITING: usize = 2;
 const STALL: Duration = Duration::from_secs(120);
 
 struct Streamed {
-    pieces: Receiver<io::Result<Bytes>>,
+    first: Option<Bytes>,
+    pieces: Receiver<Result<Bytes>>,
     left: u64,
 }
 
@@ -35,12 +38,16 @@ impl HttpBody for Streamed {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.pieces.poll_recv(cx).map(|piece| match piece {
+        let piece = match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => self.pieces.poll_recv(cx),
+        };
+        piece.map(|piece| match piece {
             Some(Ok(bytes)) => {
                 self.left = self.left.saturating_sub(bytes.len() as u64);
                 Some(Ok(Frame::data(bytes)))
             }
-            Some(Err(e)) => Some(Err(e)),
+            Some(Err(e)) => Some(Err(io::Error::other(e))),
             None if self.left > 0 => Some(Err(io::ErrorKind::UnexpectedEof.into())),
             None => None,
         })
@@ -51,15 +58,36 @@ impl HttpBody for Streamed {
     }
 }
 
+/// A body that is still to begin.
+pub(super) struct Start {
+    pieces: Receiver<Result<Bytes>>,
+    len: u64,
+}
+
+impl Start {
+    /// The body, once its first piece is there.
+    ///
+    /// # Errors
+    /// What kept the first piece from being made.
+    pub async fn body(mut self) -> std::result::Result<Body, Refusal> {
+        let first = match self.pieces.recv().await {
+            Some(first) => Some(first?),
+            None if self.len == 0 => None,
+            None => return Err(Error::io("reading", io::ErrorKind::UnexpectedEof.into()).into()),
+        };
+        Ok(Body::new(Streamed { first, pieces: self.pieces, left: self.len }))
+    }
+}
+
 /// A body of `len` bytes, and where to put them.
-pub(super) fn streamed(len: u64) -> (Body, Pieces) {
+pub(super) fn streamed(len: u64) -> (Start, Pieces) {
     let (sender, pieces) = mpsc::channel(WAITING);
-    (Body::new(Streamed { pieces, left: len }), Pieces { sender, handle: Handle::current() })
+    (Start { pieces, len }, Pieces { sender, handle: Handle::current() })
 }
 
 /// The producing end of a body, for threads that may block.
 pub(super) struct Pieces {
-    sender: Sender<io::Result<Bytes>>,
+    sender: Sender<Result<Bytes>>,
     handle: Handle,
 }
 
@@ -87,32 +115,41 @@ impl Pieces {
         }
     }
 
+    /// Says why there is no more to come. Who waits for the first piece is told; where some are waiting to be sent, they
+    /// are the last.
+    pub fn fail(self, e: Error) {
+        let _ = self.sender.try_send(Err(e));
+    }
+
     /// Whether nobody listens any more.
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 }
 
-/// The bytes `from..to` of a file, read as they are sent.
-pub(super) fn of_file(file: File, from: u64, to: u64) -> Body {
-    let (body, pieces) = streamed(to - from);
+/// The bytes `from..to` of a file or page, read as they are sent.
+pub(super) fn of_bytes(bytes: Arc<dyn ReadAt>, from: u64, to: u64) -> Start {
+    let (start, pieces) = streamed(to - from);
     tokio::spawn(async move {
-        let file = Arc::new(file);
         let mut at = from;
         while at < to {
             let want = usize::try_from(to - at).unwrap_or(PIECE).min(PIECE);
-            let file = file.clone();
+            let bytes = bytes.clone();
             let read = tokio::task::spawn_blocking(move || {
-                let mut bytes = vec![0; want];
-                file.read_exact_at(&mut bytes, at).map(|()| bytes)
+                let mut piece = vec![0; want];
+                bytes.read_exact_at(&mut piece, at).map(|()| piece)
             });
-            // A body that ends early tells the client that something is wrong.
-            let Ok(Ok(bytes)) = read.await else { return };
-            at += bytes.len() as u64;
-            if pieces.send_async(bytes.into()).await.is_err() {
-                return;
+            match read.await {
+                Ok(Ok(piece)) => {
+                    at += piece.len() as u64;
+                    if pieces.send_async(piece.into()).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(Err(e)) => return pieces.fail(Error::io("reading", e)),
+                Err(_) => return,
             }
         }
     });
-    body
+    start
 }

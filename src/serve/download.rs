@@ -67,7 +67,8 @@ pub(super) async fn passage(
         Ok((file, len))
     })
     .await?;
-    let mut answer = answer::with_type(StatusCode::OK, "audio/flac", body::of_file(file, 0, len));
+    let body = body::of_bytes(Arc::new(file), 0, len).body().await?;
+    let mut answer = answer::with_type(StatusCode::OK, "audio/flac", body);
     answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(len));
     answer.headers_mut().insert(header::CONTENT_DISPOSITION, name);
     Ok(answer)
@@ -128,17 +129,20 @@ pub(super) async fn original(
         return Ok(answer);
     }
     let permit = state.heavy.clone().try_acquire_owned().map_err(|_| Refusal::busy())?;
-    let (body, pieces) = body::streamed(len);
+    let (start, pieces) = body::streamed(len);
+    let pieces = Arc::new(pieces);
     tokio::task::spawn_blocking(move || {
-        // A body that ends early says that something is wrong; the archive's own check says what.
-        let _ = rebuild(&state, &source, pieces);
+        let sent = rebuild(&state, &source, pieces.clone());
         drop(permit);
+        if let (Err(e), Some(pieces)) = (sent, Arc::into_inner(pieces)) {
+            pieces.fail(e);
+        }
     });
-    *answer.body_mut() = body;
+    *answer.body_mut() = start.body().await?;
     Ok(answer)
 }
 
-fn rebuild(state: &Shared, source: &Source, pieces: Pieces) -> Result<()> {
+fn rebuild(state: &Shared, source: &Source, pieces: Arc<Pieces>) -> Result<()> {
     // Threads of its own: these wait for the client, and nothing else may wait for them.
     let threads = state.workers.clamp(2, 4);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -156,7 +160,7 @@ fn rebuild(state: &Shared, source: &Source, pieces: Pieces) -> Result<()> {
 /// What has been rebuilt and is not yet sent: never nothing, until it is proved.
 struct Held {
     bytes: Vec<u8>,
-    pieces: Pieces,
+    pieces: Arc<Pieces>,
     server: Interrupt,
 }
 

@@ -1,24 +1,23 @@
 //! FLACs by byte range straight out of their TIFFs, and the pictures that are in the archive already.
 
-use std::io::Read;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::header::{self, HeaderValue};
 use axum::http::{HeaderMap, Method, Response, StatusCode};
-use jpeg_encoder::{ColorType, Encoder};
 use rusqlite::OptionalExtension;
 use serde::Deserialize;
 
 use super::answer::{self, Answer, Refusal};
 use super::api::blocking;
 use super::cache::Key;
-use super::store::ChunkFile;
+use super::store::{ChunkFile, Store};
 use super::{Shared, body, range};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::extract::tiff::ChunkTiff;
-use crate::index::{self, Thumbnail};
-use crate::positioned::{self, ReadAt};
+use crate::index::{self, Drawer, FileState, Picture, Size};
+use crate::positioned::ReadAt;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -36,35 +35,51 @@ pub(super) async fn flac(
     method: Method,
     headers: HeaderMap,
 ) -> Answer {
-    let (chunk, flac, file) = blocking(move || {
-        let chunk = state.store.chunk(id)?;
-        let flac = state.store.flac(id, which.n)?;
-        let file =
-            positioned::open(&state.store.resolve(&chunk.tiff_path)?).map_err(|e| Error::io("opening the TIFF", e))?;
-        Ok((chunk, flac, file))
-    })
-    .await?;
-    let inside = |place: &(u64, u64)| {
-        let end = place.0.checked_add(place.1);
-        end.is_some_and(|end| ReadAt::len(&file).is_ok_and(|len| end <= len))
-    };
-    let Some((at, len)) = flac.place.filter(inside) else {
-        let text = "the FLAC does not lie in one piece in its TIFF, or not any more";
-        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text));
-    };
-    // Without a checksum, place and size have to do.
-    let etag = format!("\"{}\"", flac.sha256.unwrap_or_else(|| format!("{id}-{}-{at}-{len}", which.n)));
-    let (mut answer, bytes) = range::begin(&headers, &etag, len, "audio/flac");
-    if which.download.is_some() {
-        let name = name_of_flac(&chunk, which.n);
-        answer.headers_mut().insert(header::CONTENT_DISPOSITION, answer::attachment(&name));
+    let download = which.download.is_some();
+    let flac = blocking(move || Ok(Flac::find(&state.store, id, which.n)?)).await?;
+    let (mut answer, bytes) = range::begin(&headers, &flac.etag, flac.len, "audio/flac");
+    if download {
+        answer.headers_mut().insert(header::CONTENT_DISPOSITION, answer::attachment(&flac.name));
     }
     if let Some((from, to)) = bytes
         && method != Method::HEAD
     {
-        *answer.body_mut() = body::of_file(file, at + from, at + to);
+        *answer.body_mut() = body::of_bytes(flac.bytes, flac.at + from, flac.at + to).body().await?;
     }
     Ok(answer)
+}
+
+/// A FLAC of a chunk, where its TIFF has it: in one piece, or compressed (archives of the original programs).
+struct Flac {
+    bytes: Arc<dyn ReadAt>,
+    at: u64,
+    len: u64,
+    etag: String,
+    name: String,
+}
+
+impl Flac {
+    fn find(store: &Store, id: i64, n: u32) -> Result<Flac> {
+        let chunk = store.chunk(id)?;
+        let path = store.resolve(&chunk.tiff_path)?;
+        let sum = store.flac_sum(id, &chunk, n, &path)?;
+        let tiff = ChunkTiff::open(&path)?;
+        let missing = || Error::new(ErrorKind::Missing, "there is no FLAC of that number");
+        let flac = usize::try_from(n).ok().and_then(|n| tiff.flacs.get(n)).ok_or_else(missing)?;
+        let (at, len) = match flac.place {
+            Some(place) => place,
+            None => (0, tiff.pages[flac.page].image_bytes()?),
+        };
+        // Without a checksum, place, size and time have to do.
+        let etag =
+            sum.unwrap_or_else(|| format!("{id}-{n}-{at}-{len}-{}", FileState::of(&path).unwrap_or_default().mtime_ns));
+        let name = name_of_flac(&chunk, n);
+        let bytes: Arc<dyn ReadAt> = match flac.place {
+            Some(_) => Arc::new(tiff.file),
+            None => store.inflated.get(&tiff, flac)?,
+        };
+        Ok(Flac { bytes, at, len, etag: format!("\"{etag}\""), name })
+    }
 }
 
 /// `interview_chunk_000000.flac`, as `tiff2flac` calls it.
@@ -108,8 +123,7 @@ pub(super) async fn thumb(State(state): State<Shared>, Path(id): Path<i64>) -> A
     let made = {
         let state = state.clone();
         blocking(move || {
-            let chunk = state.store.chunk(id)?;
-            let made = make_thumb(&state, &chunk);
+            let made = drawn(&state, id, Size::Small);
             state.store.write(|db| index::put_thumbnail(db, id, made.as_ref().ok()));
             Ok(made?)
         })
@@ -121,59 +135,17 @@ pub(super) async fn thumb(State(state): State<Shared>, Path(id): Path<i64>) -> A
     Ok(picture(jpeg))
 }
 
-fn make_thumb(state: &Shared, chunk: &ChunkFile) -> Result<Thumbnail> {
-    let tiff = ChunkTiff::open(&state.store.resolve(&chunk.tiff_path)?)?;
-    let page = tiff.pages.first().ok_or_else(|| Error::malformed("the TIFF has no pages"))?;
-    index::thumbnail(&tiff.file, page, chunk.plot)
+fn drawn(state: &Shared, id: i64, size: Size) -> Result<Picture> {
+    let chunk = state.store.chunk(id)?;
+    Drawer::default().draw(&state.store.resolve(&chunk.tiff_path)?, size)
 }
 
 /// `GET /chunk/ID/preview`: the plot on page 0, without its axes.
 pub(super) async fn preview(State(state): State<Shared>, Path(id): Path<i64>) -> Answer {
     let _permit = state.drawing.acquire().await.map_err(|_| Refusal::busy())?;
-    let jpeg = {
+    let drawn = {
         let state = state.clone();
-        blocking(move || {
-            let chunk = state.store.chunk(id)?;
-            Ok(plot(&state, &chunk)?)
-        })
-        .await?
+        blocking(move || Ok(drawn(&state, id, Size::AsItIs)?)).await?
     };
-    Ok(picture(jpeg.into()))
-}
-
-/// Pixels of a plot that is shown as it is; larger ones are shown small.
-const MOST_PIXELS: u64 = 4 << 20;
-
-fn plot(state: &Shared, chunk: &ChunkFile) -> Result<Vec<u8>> {
-    let tiff = ChunkTiff::open(&state.store.resolve(&chunk.tiff_path)?)?;
-    let page = tiff.pages.first().ok_or_else(|| Error::malformed("the TIFF has no pages"))?;
-    let rgb = page.samples_per_pixel == 3 && page.bits_per_sample.iter().all(|b| *b == 8);
-    let fits = |&(x, y, w, h): &(u64, u64, u64, u64)| {
-        let inside = |at: u64, len: u64, all: u64| len > 0 && at.checked_add(len).is_some_and(|end| end <= all);
-        inside(x, w, page.width) && inside(y, h, page.height) && w.saturating_mul(h) <= MOST_PIXELS && w < 1 << 16
-    };
-    let plot = chunk.plot.filter(fits).filter(|_| rgb && page.width < 1 << 16);
-    let Some((x, y, width, height)) = plot else {
-        return Ok(index::thumbnail(&tiff.file, page, chunk.plot)?.jpeg);
-    };
-    let mut reader = page.reader(&tiff.file)?;
-    let mut row = vec![0; page.width as usize * 3];
-    let mut pixels = Vec::with_capacity((width * height * 3) as usize);
-    for number in 0..y + height {
-        reader.read_exact(&mut row).map_err(|e| Error::malformed(format!("the picture cannot be read: {e}")))?;
-        if number >= y {
-            pixels.extend_from_slice(&row[x as usize * 3..(x + width) as usize * 3]);
-        }
-    }
-    jpeg(&pixels, width as usize, height as usize)
-}
-
-/// 8-bit RGB pixels as JPEG.
-pub(super) fn jpeg(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
-    let small = |n: usize| u16::try_from(n).map_err(|_| Error::limit("the picture is too large"));
-    let mut out = Vec::with_capacity(64 << 10);
-    Encoder::new(&mut out, 90)
-        .encode(pixels, small(width)?, small(height)?, ColorType::Rgb)
-        .map_err(|e| Error::unsupported(format!("the picture cannot be made: {e}")))?;
-    Ok(out)
+    Ok(picture(drawn.jpeg.into()))
 }

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::extract::cut::Recording;
+use crate::extract::cut::{InflatedFlacs, Recording};
 use crate::extract::{Chunk, Source};
-use crate::index::{self, Database};
+use crate::index::{self, Database, FileState};
 use crate::manifest::{self, JsonText, Real, Restore, Sha256Sum};
 
 /// Connections that are kept open.
@@ -26,6 +26,8 @@ pub(super) struct Store {
     index: PathBuf,
     idle: Mutex<Vec<(FileNumber, Database)>>,
     at_hand: Mutex<Vec<(i64, String, Arc<Loaded>)>>,
+    /// Compressed FLACs of all sources.
+    pub inflated: Arc<InflatedFlacs>,
 }
 
 /// A source that is listened to.
@@ -40,14 +42,9 @@ pub(super) struct Loaded {
 pub(super) struct ChunkFile {
     pub source: i64,
     pub tiff_path: String,
-    pub plot: Option<(u64, u64, u64, u64)>,
     pub number: i64,
-}
-
-/// A FLAC in a TIFF.
-pub(super) struct FlacFile {
-    pub place: Option<(u64, u64)>,
-    pub sha256: Option<String>,
+    /// The TIFF when the index was made.
+    state: Option<FileState>,
 }
 
 type FileNumber = (u64, u64);
@@ -67,7 +64,13 @@ impl Store {
     pub fn open(root: &Path, index: &Path) -> Result<Store> {
         let root = fs::canonicalize(root).map_err(Error::while_("finding the archive", root))?;
         index::open_read_only(index)?;
-        Ok(Store { root, index: index.to_path_buf(), idle: Mutex::default(), at_hand: Mutex::default() })
+        Ok(Store {
+            root,
+            index: index.to_path_buf(),
+            idle: Mutex::default(),
+            at_hand: Mutex::default(),
+            inflated: Arc::default(),
+        })
     }
 
     /// The last part of the archive's path.
@@ -143,23 +146,22 @@ impl Store {
 
     pub fn chunk(&self, id: i64) -> Result<ChunkFile> {
         let found = self.sql(|db| {
-            let text = "SELECT source_id, tiff_path, number, picture_x, picture_y, picture_width, picture_height \
-                        FROM chunks WHERE id = ?1";
+            let text = "SELECT source_id, tiff_path, number, tiff_size, tiff_mtime_ns FROM chunks WHERE id = ?1";
             db.prepare_cached(text)?.query_row([id], chunk_file).optional()
         })?;
         found.ok_or_else(|| Error::new(ErrorKind::Missing, "there is no chunk of that number"))
     }
 
-    pub fn flac(&self, chunk: i64, number: u32) -> Result<FlacFile> {
+    /// SHA-256 of a FLAC of a chunk, as the archive's list has it, if the TIFF is still the one that was indexed.
+    pub fn flac_sum(&self, id: i64, chunk: &ChunkFile, flac: u32, path: &Path) -> Result<Option<String>> {
+        if chunk.state.is_none() || FileState::of(path) != chunk.state {
+            return Ok(None);
+        }
         let found = self.sql(|db| {
-            let text = "SELECT flac_offset, flac_size, flac_sha256 FROM flacs WHERE chunk_id = ?1 AND number = ?2";
-            let row = |row: &Row<'_>| {
-                let place: (Option<u64>, Option<u64>) = (natural(row, 0)?, natural(row, 1)?);
-                Ok(FlacFile { place: place.0.zip(place.1), sha256: row.get(2)? })
-            };
-            db.prepare_cached(text)?.query_row(params![chunk, number], row).optional()
+            let text = "SELECT flac_sha256 FROM flacs WHERE chunk_id = ?1 AND number = ?2";
+            db.prepare_cached(text)?.query_row(params![id, flac], |row| row.get(0)).optional()
         })?;
-        found.ok_or_else(|| Error::new(ErrorKind::Missing, "there is no FLAC of that number"))
+        Ok(found.flatten())
     }
 
     /// A source with all of its chunks, as [`crate::extract::find`] gives it; paths as they are now.
@@ -210,7 +212,7 @@ impl Store {
             }
         }
         let source = self.source(id)?;
-        let recording = Recording::of(&source)?;
+        let recording = Recording::with(&source, self.inflated.clone())?;
         let mut text = format!("{} {:?} {:?}\n", source.relative_path, source.sha256, source.total_samples);
         source.chunks.iter().for_each(|c| text.push_str(&format!("{:?} {:?}\n", c.tiff_sha256, c.flac_sha256)));
         let loaded = Arc::new(Loaded { source, recording, stamp: Sha256Sum::of(text.as_bytes()) });
@@ -224,12 +226,9 @@ impl Store {
 }
 
 fn chunk_file(row: &Row<'_>) -> rusqlite::Result<ChunkFile> {
-    let plot: [Option<u64>; 4] = [natural(row, 3)?, natural(row, 4)?, natural(row, 5)?, natural(row, 6)?];
-    let plot = match plot {
-        [Some(x), Some(y), Some(width), Some(height)] => Some((x, y, width, height)),
-        _ => None,
-    };
-    Ok(ChunkFile { source: row.get(0)?, tiff_path: row.get(1)?, number: row.get(2)?, plot })
+    let (size, mtime_ns): (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
+    let state = size.zip(mtime_ns).map(|(size, mtime_ns)| FileState { size, mtime_ns });
+    Ok(ChunkFile { source: row.get(0)?, tiff_path: row.get(1)?, number: row.get(2)?, state })
 }
 
 /// A number that is none where it is negative, which the program never writes.

@@ -11,10 +11,11 @@ use super::Shared;
 use super::answer::{Answer, Refusal};
 use super::api::blocking;
 use super::cache::Key;
-use super::media::{jpeg, picture};
+use super::media::picture;
 use super::store::{Loaded, Store};
 use super::wav::load;
 use crate::error::Result;
+use crate::index::jpeg;
 use crate::interrupt::Interrupt;
 use crate::preview::ColorMap;
 use crate::preview::bands::{Bank, Norm};
@@ -161,7 +162,7 @@ fn draw(loaded: &Loaded, look: &Look, first: u64, level: u8, interrupt: &Interru
         rows.chunks_exact(HEIGHT).for_each(|row| columns.push(row));
     }
     interrupt.check()?;
-    jpeg(&columns.pixels(look), WIDTH, HEIGHT)
+    jpeg(&columns.pixels(look), WIDTH as u16, HEIGHT as u16)
 }
 
 /// Frames gathered to columns.

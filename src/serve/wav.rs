@@ -68,14 +68,16 @@ pub(super) async fn wav(
     }
     let Some((first, end)) = bytes.filter(|_| method != Method::HEAD) else { return Ok(answer) };
     let place = state.streams.clone().try_acquire_owned().map_err(|_| Refusal::busy())?;
-    let (body, pieces) = body::streamed(end - first);
+    let (start, pieces) = body::streamed(end - first);
     let samples = Samples { loaded, frame, from, head };
     tokio::task::spawn_blocking(move || {
-        // Whoever listens sees that the body ends early.
-        let _ = samples.send(&state, &pieces, first, end);
+        let sent = samples.send(&state, &pieces, first, end);
         drop(place);
+        if let Err(e) = sent {
+            pieces.fail(e);
+        }
     });
-    *answer.body_mut() = body;
+    *answer.body_mut() = start.body().await?;
     Ok(answer)
 }
 

@@ -60,10 +60,21 @@ impl Server {
         Reply::parse(&self.answer(method, path, headers))
     }
 
-    /// Whether the server breaks off: in the midst of the body, or, where that is soon enough, before anything has gone out.
+    /// Whether the server breaks off in the midst of a body that it has begun.
     pub fn breaks_off(&self, path: &str) -> bool {
         let answer = self.answer("GET", path, &[]);
-        answer.is_empty() || !Reply::parse(&answer).is_complete()
+        if answer.is_empty() {
+            return true;
+        }
+        let reply = Reply::parse(&answer);
+        reply.status == 200 && !reply.is_complete()
+    }
+
+    /// Whether the server says that it cannot give this: an error with a sentence, whole.
+    pub fn refuses(&self, path: &str) -> bool {
+        let reply = self.get(path);
+        let plain = reply.header("content-type").is_some_and(|t| t.starts_with("text/plain"));
+        reply.status >= 400 && plain && reply.is_complete() && reply.text().len() > 10
     }
 
     fn answer(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
