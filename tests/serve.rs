@@ -272,6 +272,13 @@ fn flacs_of_the_original_programs_are_played_wherever_they_are() {
         let head = server.ask("HEAD", &path, &[("Range", "bytes=0-1")]);
         assert_eq!((head.status, head.header("content-length")), (206, Some("2")));
     }
+    // What the list of these programs does not say, the FLACs do.
+    let about = server.json(&format!("/api/source/{id}"));
+    for (key, value) in [("rate", 8000.0), ("channels", 2.0), ("bits", 16.0), ("samples", 20_000.0), ("seconds", 2.5)] {
+        assert_eq!(about[key].as_f64(), Some(value), "{key}");
+    }
+    let spans: Vec<_> = chunks.iter().map(|c| (c["start"].as_f64(), c["end"].as_f64())).collect();
+    assert_eq!(spans, [(Some(0.0), Some(1.0)), (Some(1.0), Some(2.0)), (Some(2.0), Some(2.5))]);
     // All of it as WAV, in order and from any place.
     let total = 20_000;
     let samples = &whole[44..];

@@ -69,6 +69,9 @@ fn a_token_opens_once_and_a_strict_cookie_afterwards() {
     assert_eq!(server.get(&format!("/api/archive?token={escaped}")).status, 401, "in the address of the page only");
     let opened = server.get(&format!("/?token={escaped}"));
     assert_eq!((opened.status, opened.header("refresh")), (200, Some("0; url=/")));
+    // The token stands in no answer, and no page hands on where it was.
+    assert!(!format!("{opened:?}").contains("horse") && !opened.text().contains("horse"));
+    assert_eq!(opened.header("referrer-policy"), Some("no-referrer"));
     let cookie = opened.header("set-cookie").expect("a cookie").to_owned();
     assert!(
         cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Strict") && !cookie.contains("horse"),
@@ -380,20 +383,116 @@ fn long_requests_are_refused() {
     assert_eq!(server.get("/").status, 200, "it goes on");
 }
 
+/// Status lines of all answers that a client gets for these bytes.
+fn statuses(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    text.match_indices("HTTP/1.1 ").map(|(at, _)| text[at + 9..].chars().take(3).collect()).collect()
+}
+
+#[test]
+fn requests_one_behind_the_other_are_answered_in_their_order_and_no_body_is_taken_for_one() {
+    let scratch = Scratch::new();
+    let server = Server::start(&example(&scratch), &[]);
+    let host = server.host();
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let last = format!("GET /nothing HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let many = [get("/api/archive"), get("/chunk/1/flac"), get("/chunk/99/flac"), get("/"), last].concat();
+    assert_eq!(statuses(&server.raw(many.as_bytes())), ["200", "200", "404", "200", "404"]);
+    // What is refused for its body is the last of its connection, or its body is passed over.
+    let inner = get("/api/archive");
+    for smuggled in [
+        format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n{inner}", inner.len()),
+        format!("GET / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n{inner}", inner.len()),
+        format!(
+            "GET / HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{inner}\r\n0\r\n\r\n",
+            inner.len()
+        ),
+        format!(
+            "GET / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{inner}"
+        ),
+        format!("GET / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n{inner}"),
+        format!("GET / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0, 5\r\n\r\n{inner}"),
+        format!("GET / HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: x\r\n\r\n{inner}"),
+        format!("GET / HTTP/1.1\r\nHost : {host}\r\n\r\n{inner}"),
+        format!("GET / HTTP/1.1\r\nHost: {host}\r\n X: folded\r\n\r\n{inner}"),
+    ] {
+        let answers = statuses(&server.raw(smuggled.as_bytes()));
+        assert!(answers.iter().all(|s| s == "400" || s == "405"), "{smuggled:?}: {answers:?}");
+    }
+    // With a token, each request on a connection has to show it for itself.
+    let server = Server::start(&scratch.path("archive"), &["--token", "0123456789abcdef"]);
+    let host = server.host();
+    let known = format!("GET /api/archive HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer 0123456789abcdef\r\n\r\n");
+    let unknown = format!("GET /api/archive HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    assert_eq!(statuses(&server.raw((known + &unknown).as_bytes())), ["200", "401"]);
+}
+
+#[test]
+fn head_says_what_get_would() {
+    let scratch = Scratch::new();
+    let server = Server::start(&example(&scratch), &[]);
+    for path in [
+        "/",
+        "/page/app.js",
+        "/api/archive",
+        "/api/chunks",
+        "/api/source/1",
+        "/chunk/1/flac",
+        "/chunk/1/thumb",
+        "/chunk/1/preview",
+        "/source/1/tile/5/0",
+        "/source/1/wav",
+        "/source/1/passage?from=1&to=100",
+        "/source/1/original",
+        "/source/9/wav",
+        "/nothing",
+    ] {
+        let (head, get) = (server.ask("HEAD", path, &[]), server.get(path));
+        assert!(head.status == get.status && head.body.is_empty(), "{path}: {head:?}");
+        for name in ["content-type", "etag", "content-disposition", "accept-ranges", "cache-control"] {
+            assert_eq!(head.header(name), get.header(name), "{path}: {name}");
+        }
+        assert!(get.is_complete(), "{path}");
+        let length = head.header("content-length");
+        assert!(length.is_none() || length == get.header("content-length"), "{path}: {length:?}");
+    }
+    for path in ["/chunk/1/flac", "/source/1/wav"] {
+        let etag = server.get(path).header("etag").expect("a validator").to_owned();
+        let known = server.ask("GET", path, &[("If-None-Match", &format!("\"x\", {etag}"))]);
+        assert_eq!((known.status, known.body.len(), known.header("etag")), (304, 0, Some(etag.as_str())));
+        let other = server.ask("GET", path, &[("If-None-Match", "\"x\"")]);
+        assert_eq!(other.status, 200);
+        for (validator, status) in [(etag.as_str(), 206), ("\"x\"", 200), ("Wed, 21 Oct 2026 07:28:00 GMT", 200)] {
+            let part = server.ask("GET", path, &[("Range", "bytes=0-1"), ("If-Range", validator)]);
+            assert_eq!(part.status, status, "{path}: {validator}");
+        }
+        // A validator that could match by chance is none for a part.
+        let weak = server.ask("GET", path, &[("Range", "bytes=0-1"), ("If-Range", &format!("W/{etag}"))]);
+        assert_eq!(weak.status, 200);
+    }
+}
+
 #[test]
 fn who_says_nothing_is_left_and_others_get_their_turn() {
     let scratch = Scratch::new();
     let server = Server::start(&example(&scratch), &[]);
     // More connections than there are places for, each with the beginning of a request.
     let mut silent: Vec<TcpStream> = (0..150).map(|_| server.connect()).collect();
-    for stream in &mut silent {
-        let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost:");
+    for (n, stream) in silent.iter_mut().enumerate() {
+        match n % 3 {
+            0 => drop(stream.write_all(b"GET / HTTP/1.1\r\nHost:")),
+            // Nothing at all, or one request and then nothing.
+            1 => {}
+            _ => drop(write!(stream, "GET /nothing HTTP/1.1\r\nHost: {}\r\n\r\n", server.host())),
+        }
     }
     // Whoever comes next waits until the silent ones are left, and is answered then.
     assert_eq!(server.get("/api/archive").status, 200);
     for stream in &mut silent[..100] {
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
-        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "left without an answer to what was no request");
+        let text = String::from_utf8_lossy(&rest);
+        assert!(["", "HTTP/1.1 408", "HTTP/1.1 404"].iter().any(|s| text.starts_with(s)), "{text}");
+        assert!(statuses(&rest).len() <= 2, "left without an answer to what was no request");
     }
 }

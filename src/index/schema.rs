@@ -105,7 +105,7 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Database> {
 pub(super) fn create(path: &Path) -> Result<Database> {
     let database = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     let settings = format!(
-        "PRAGMA page_size = 8192; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; \
+        "PRAGMA page_size = 16384; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; \
          PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32768;"
     );
     let made = database.connection.execute_batch(&settings).and_then(|()| database.connection.execute_batch(TABLES));

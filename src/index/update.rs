@@ -271,9 +271,10 @@ impl Run<'_> {
             });
             for (job, rows) in receiver {
                 self.interrupt.check()?;
-                let id = write::put_source(db, job.id, job.source, &job.stamp).map_err(&failed)?;
-                for (number, (chunk, (row, error))) in job.source.chunks.iter().zip(&rows).enumerate() {
-                    write::put_chunk(db, id, number, job.source, chunk, row).map_err(&failed)?;
+                let source = read::completed(job.source, &rows);
+                let id = write::put_source(db, job.id, &source, &job.stamp).map_err(&failed)?;
+                for (number, (chunk, (row, error))) in source.chunks.iter().zip(&rows).enumerate() {
+                    write::put_chunk(db, id, number, &source, chunk, row).map_err(&failed)?;
                     if let Some(error) = error {
                         self.observer.on(&Event::Failed { item: &chunk.tiff_path, error });
                     }

@@ -1,20 +1,18 @@
 //! Answers that are read or decoded while they are sent.
 //!
-//! Two pieces wait at most, so a client that takes its time holds little memory and no processor; one that takes nothing
-//! at all for a while is left. An answer begins with its first piece: what fails before is an error with a status of its
+//! Two pieces wait at most, so a client that takes its time holds little memory and no processor (one that takes nothing
+//! at all for a while is left: see `listen`). An answer begins with its first piece: what fails before is an error with a status of its
 //! own, what fails later ends the body too early, which every client sees.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::time::timeout;
 
 use super::answer::Refusal;
 use crate::error::{Error, Result};
@@ -24,8 +22,6 @@ use crate::positioned::ReadAt;
 pub(super) const PIECE: usize = 128 << 10;
 /// Pieces that wait to be sent.
 const WAITING: usize = 2;
-/// A client that takes no piece for so long is left. (Players stop reading while they are paused; they ask again.)
-const STALL: Duration = Duration::from_secs(120);
 
 struct Streamed {
     first: Option<Bytes>,
@@ -108,11 +104,7 @@ impl Pieces {
 
     /// The same where waiting blocks nobody.
     pub async fn send_async(&self, bytes: Bytes) -> io::Result<()> {
-        match timeout(STALL, self.sender.send(Ok(bytes))).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        }
+        self.sender.send(Ok(bytes)).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     /// Says why there is no more to come. Who waits for the first piece is told; where some are waiting to be sent, they
@@ -125,6 +117,20 @@ impl Pieces {
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
+}
+
+/// Stands for a body whose length is not known before it is made, in an answer to HEAD.
+pub(super) fn of_unknown_length() -> Body {
+    struct Unknown;
+    impl HttpBody for Unknown {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            Poll::Ready(None)
+        }
+    }
+    Body::new(Unknown)
 }
 
 /// The bytes `from..to` of a file or page, read as they are sent.

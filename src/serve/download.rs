@@ -50,7 +50,7 @@ pub(super) async fn passage(
     let name = cut::suggested_name(&loaded.source, range.0, loaded.recording.sample_rate, "flac");
     let name = answer::attachment(&name.to_string_lossy());
     if method == Method::HEAD {
-        let mut answer = answer::with_type(StatusCode::OK, "audio/flac", "");
+        let mut answer = answer::with_type(StatusCode::OK, "audio/flac", body::of_unknown_length());
         answer.headers_mut().insert(header::CONTENT_DISPOSITION, name);
         return Ok(answer);
     }

@@ -1,6 +1,6 @@
 // What is known about a recording, its chunks and their states, and what can be taken away.
 
-import { bytes, duration, el, getJson, number, say, sayProblem } from './tools.js';
+import { bytes, duration, el, getJson, named, number, say, sayProblem } from './tools.js';
 
 /** Rows of chunks at first. */
 const ROWS = 50;
@@ -96,7 +96,7 @@ class Chunks {
       ? el('a', { class: 'button', href: `/chunk/${chunk.id}/flac?download=1`, download: '', title: `SHA-256 ${chunk.flac_sha256}` }, bytes(chunk.flac_size))
       : '–';
     return el('tr', {}, el('td', {}, el('button', { type: 'button', class: 'plain', title: 'Play from here', onclick: () => this.go(chunk.start) }, place)),
-      cell, el('td', {}, flac), el('td', { class: 'mono' }, el('bdi', {}, chunk.tiff)));
+      cell, el('td', {}, flac), el('td', { class: 'mono' }, named(chunk.tiff, {}, /^(.+?)(_chunk_\d+\.tiff?)$/s)));
   }
 
   fill(chunk, busy = false) {

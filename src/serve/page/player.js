@@ -63,10 +63,11 @@ export class Player {
   }
 
   wavPieces() {
-    const { samples, rate, channels, id } = this.source;
+    const { samples, rate, channels, bits, id } = this.source;
     if (!samples || !rate) return [];
-    // As wide as samples can be: the server says what it really is.
-    const longest = Math.floor(LONGEST_WAV / ((channels || 1) * 8));
+    // Where it is not known how wide samples are, as wide as they can be.
+    const width = { 8: 1, 16: 2, 24: 3 }[bits] || (bits && bits <= 32 ? 4 : 8);
+    const longest = Math.floor(LONGEST_WAV / ((channels || 1) * width));
     const pieces = [];
     for (let from = 0; from < samples; from += longest) {
       const to = Math.min(samples, from + longest);

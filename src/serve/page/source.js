@@ -36,12 +36,16 @@ export class SourceView {
     box.replaceChildren(el('p', { class: 'notice' }, 'Loading …'));
     getJson(`/api/source/${id}`, this.stop.signal).then((source) => this.fill(source, time), (e) => {
       if (e.name === 'AbortError') return;
-      box.replaceChildren(el('p', { class: 'notice' }, e.message), el('p', { class: 'notice' }, el('a', { href: '#' }, 'To the wall')));
-      sayProblem('This recording cannot be shown');
+      const text = e.status === 404 ? 'This recording is not in the archive, or not any more.' : e.message;
+      box.replaceChildren(el('div', { class: 'notice' }, el('p', {}, text),
+        el('p', {}, el('a', { class: 'button', href: '#' }, 'All recordings'))));
+      say('');
     });
   }
 
   fill(source, time) {
+    // Of a recording with chunks missing, perhaps only these say how long it goes on.
+    source.seconds ??= source.chunks.reduce((last, c) => Math.max(last, c.end || 0), 0);
     this.source = source;
     const button = (name, label, shape, action, more = '') =>
       el('button', { type: 'button', id: name, class: `icon ${more}`, 'aria-label': label, title: label, onclick: action }, icon(shape));
@@ -51,7 +55,8 @@ export class SourceView {
     this.clock = el('span', { class: 'wall-clock' });
     this.now = el('output', { id: 'now', 'aria-label': 'Time in the recording' }, duration(0, 1));
     this.form = el('select', { id: 'form', 'aria-label': 'What is played', onchange: () => this.player.setForm(this.form.value) },
-      el('option', { value: 'flac' }, 'FLAC'), el('option', { value: 'wav' }, 'WAV'));
+      el('option', { value: 'flac' }, 'FLAC'), el('option', { value: 'wav' }, source.chunks.length > 1 ? 'WAV, seamless' : 'WAV'));
+    this.form.title = 'FLAC: the archive’s own bytes, chunk by chunk. WAV: decoded by the server, without a seam between chunks.';
     this.group = source.chunks[0]?.flacs > 1 && el('select', { id: 'group', 'aria-label': 'Channels', onchange: () => {
       this.player.group = Number(this.group.value);
       this.player.setForm('flac');
@@ -63,7 +68,7 @@ export class SourceView {
     const started = clockAt(source.recorded, 0);
     const head = el('div', { class: 'head' },
       el('a', { class: 'back', href: '#', onclick: (event) => { event.preventDefault(); document.getElementById('home').click(); } }, '← All recordings'),
-      el('h1', {}, el('bdi', {}, source.name)),
+      el('h1', { class: source.name.length > 60 ? 'long' : null }, el('bdi', {}, source.name)),
       el('p', { class: 'facts' }, source.folder ? el('bdi', {}, source.folder) : null,
         started ? el('span', {}, `${started.date} ${started.time} ${started.offset}`.trim()) : null, el('span', {}, facts.join(' · '))));
     this.zoomText = el('span', { class: 'zoom-text' });

@@ -13,11 +13,33 @@ export function el(name, attributes = {}, ...children) {
   return element;
 }
 
-/** JSON from this server; errors have the server's own words. */
+/** JSON from this server; errors have the server's own words, as a sentence, and its `status`. */
 export async function getJson(address, signal) {
-  const answer = await fetch(address, { signal, cache: 'no-store' });
-  if (!answer.ok) throw new Error((await answer.text()).trim() || `The server answers ${answer.status}.`);
+  let answer;
+  try {
+    answer = await fetch(address, { signal, cache: 'no-store' });
+  } catch (e) {
+    if (e.name === 'AbortError') throw e;
+    throw new Error('The server does not answer. Is it still running?');
+  }
+  if (!answer.ok) {
+    const text = (await answer.text()).trim() || `the server answers ${answer.status}`;
+    const sentence = text.charAt(0).toUpperCase() + text.slice(1);
+    throw Object.assign(new Error(/[.!?]$/.test(sentence) ? sentence : `${sentence}.`), { status: answer.status });
+  }
   return answer.json();
+}
+
+/** Characters at the end of a name that stay in sight. */
+const KEPT_END = /^(.+?)([\x21-\x7e]{12})$/s;
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff]/;
+
+/** A name in one line; where there is no room for all of it, its middle is left out, since ends tell files apart. */
+export function named(text, attributes = {}, end = KEPT_END) {
+  const parts = RIGHT_TO_LEFT.test(text) ? null : end.exec(text);
+  const [head, tail] = parts ? [parts[1], parts[2]] : [text, null];
+  const about = { title: text, ...attributes, class: `named ${attributes.class || ''}`.trim() };
+  return el('span', about, el('bdi', {}, head), tail && el('bdi', {}, tail));
 }
 
 /** 1:02:03, or 2:03; with tenths where `digits` asks for them. */

@@ -1,7 +1,7 @@
 // The wall: one card a chunk, of which only those in sight are there. Pages of the list come as they are needed; what has
 // scrolled out of sight before its page came is not asked for.
 
-import { amount, clockParts, duration, el, getJson, kilohertz, number, say, sayProblem } from './tools.js';
+import { amount, clockParts, duration, el, getJson, kilohertz, named, number, say, sayProblem } from './tools.js';
 
 const PAGE = 100;
 /** Pages kept. */
@@ -67,13 +67,15 @@ export class Wall {
 
   tell() {
     const some = this.total > 0;
+    const { q, from, to } = JSON.parse(this.wanted);
+    const nothing = q || from || to ? 'No recording matches' : 'This archive holds no recordings yet';
     this.empty.hidden = some;
-    this.empty.querySelector('p').textContent = this.archive?.chunks === 0
-      ? 'This archive is empty.' : 'No recording matches.';
+    this.empty.querySelector('p').textContent = `${nothing}.`;
+    this.empty.querySelector('button').hidden = !(q || from || to);
     const recordings = `${number(this.sources)} recording${this.sources === 1 ? '' : 's'}`;
     const all = this.archive && this.sources === this.archive.sources;
     const long = all && amount(this.archive.seconds) ? ` · ${amount(this.archive.seconds)}` : '';
-    say(some ? `${recordings} · ${number(this.total)} chunk${this.total === 1 ? '' : 's'}${long}` : 'No recording matches');
+    say(some ? `${recordings} · ${number(this.total)} chunk${this.total === 1 ? '' : 's'}${long}` : nothing);
   }
 
   later() {
@@ -199,7 +201,7 @@ export class Wall {
     const facts = [clock && item.start > 0 ? duration(item.start) : '', kilohertz(item.rate)].filter(Boolean).join(' · ');
     const link = el('a', { class: 'link', href: `#source=${item.source}&t=${item.start}`, tabindex: index === this.focused ? 0 : -1 },
       picture,
-      el('bdi', { class: 'name', title: item.folder ? `${item.folder}/${item.name}` : item.name }, item.name),
+      named(item.name, { class: 'name', title: item.folder ? `${item.folder}/${item.name}` : item.name }),
       el('span', { class: 'facts' }, el('span', {}, when), el('span', {}, facts)));
     link.addEventListener('click', () => { this.returning = true; });
     card.append(link);
