@@ -14,11 +14,11 @@ use crate::error::Result;
 use crate::positioned::ReadAt;
 
 /// Marks of a page, at most.
-const MARKS: u64 = 64;
+const MARKS: u64 = 128;
 /// Inflated bytes from one mark to the next, at least.
-const APART: u64 = 4 << 20;
-/// Readers that stand somewhere in the page, ready to go on.
-const READERS: usize = 4;
+const APART: u64 = 1 << 20;
+/// Readers (some 110 KiB each) that stand somewhere in the page, ready to go on.
+const READERS: usize = 12;
 /// Bytes passed over at a time.
 const PASSED: usize = 64 << 10;
 

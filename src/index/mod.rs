@@ -39,6 +39,7 @@ use crate::error::{Error, ErrorKind};
 use crate::manifest::{INDEX_NAME, archive_dir, bag_around};
 pub use chunks::{ChunkOrder, matching_chunks};
 pub use picture::{Drawer, Picture, Size, jpeg};
+#[cfg(feature = "serve")]
 pub(crate) use read::FileState;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, open_read_only, open_writable};
 pub use search::{Hit, Hits, Query, search};

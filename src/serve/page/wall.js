@@ -70,7 +70,9 @@ export class Wall {
     const { q, from, to } = JSON.parse(this.wanted);
     const nothing = q || from || to ? 'No recording matches' : 'This archive holds no recordings yet';
     this.empty.hidden = some;
-    this.empty.querySelector('p').textContent = `${nothing}.`;
+    this.empty.querySelector('p').textContent = q ? 'Every word has to begin a word in the name or the metadata: fewer or shorter ones find more.'
+      : from || to ? 'Nothing here was being recorded then, by the clocks of the recordings.'
+        : 'Recordings appear here once they are archived and the index is brought up to date (tiff2flac index).';
     this.empty.querySelector('button').hidden = !(q || from || to);
     const recordings = `${number(this.sources)} recording${this.sources === 1 ? '' : 's'}`;
     const all = this.archive && this.sources === this.archive.sources;
@@ -194,7 +196,7 @@ export class Wall {
       image.addEventListener('error', () => image.replaceWith(el('span', { class: 'none' }, 'no picture')));
       picture.append(image);
     } else picture.append(el('span', { class: 'none' }, item.problem ? 'cannot be read' : 'no picture'));
-    if (item.end !== null) picture.append(el('span', { class: 'length' }, duration(item.end - item.start)));
+    if (item.end !== null) picture.append(el('span', { class: 'length' }, duration(item.end - item.start, item.end - item.start < 10 ? 1 : 0)));
     if (item.ok === true) picture.append(el('span', { class: 'badge good', title: 'Compared with its checksum' }, '✓'));
     if (item.ok === false || item.problem) picture.append(el('span', { class: 'badge bad', title: item.problem || 'Not what was archived' }, '!'));
     const when = clock ? `${clock.date}  ${clock.time}` : place;
