@@ -41,6 +41,7 @@ pub(super) struct Analysis {
     sums: [Lanes; MAX_LAGS],
     recursion: Recursion,
     max_order: usize,
+    bits: [u32; 4],
 }
 
 /// How one channel is to be predicted.
@@ -51,6 +52,8 @@ pub(super) struct Plan {
     pub(super) shift: u32,
     /// The autocorrelation behind it.
     pub(super) sums: [f64; MAX_LAGS],
+    /// Bits of a sample, without wasted ones.
+    pub(super) bits: u32,
 }
 
 /// Weights of the autocorrelation sums that give what the fixed predictors leave.
@@ -131,7 +134,7 @@ pub(super) fn analyse(sums: &[Lanes; MAX_LAGS], terms: &Terms) -> Analysis {
             }
         }
     }
-    Analysis { estimates, sums: *sums, recursion, max_order: terms.max_order }
+    Analysis { estimates, sums: *sums, recursion, max_order: terms.max_order, bits: terms.bits }
 }
 
 impl Analysis {
@@ -142,7 +145,7 @@ impl Analysis {
             Choice::Linear(order) => self.recursion.taps(lane, order),
             Choice::Fixed(_) => [0.0; MAX_ORDER],
         };
-        Plan { choice, taps, shift, sums: self.sums.map(|sums| sums[lane]) }
+        Plan { choice, taps, shift, sums: self.sums.map(|sums| sums[lane]), bits: self.bits[lane] }
     }
 
     /// Plans that are next to the one that one lane's estimate speaks for: with one coefficient more or less, or with finer or
@@ -159,6 +162,7 @@ impl Analysis {
             taps: self.recursion.taps(lane, order),
             shift,
             sums: self.sums.map(|sums| sums[lane]),
+            bits: self.bits[lane],
         })
     }
 
