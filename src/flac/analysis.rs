@@ -41,6 +41,7 @@ pub(super) struct Analysis {
     sums: [Lanes; MAX_LAGS],
     recursion: Recursion,
     max_order: usize,
+    bits: [u32; 4],
 }
 
 /// How one channel is to be predicted.
@@ -51,6 +52,8 @@ pub(super) struct Plan {
     pub(super) shift: u32,
     /// The autocorrelation behind it.
     pub(super) sums: [f64; MAX_LAGS],
+    /// Bits of a sample, without wasted ones.
+    pub(super) bits: u32,
 }
 
 /// Weights of the autocorrelation sums that give what the fixed predictors leave.
@@ -112,21 +115,26 @@ pub(super) fn analyse(sums: &[Lanes; MAX_LAGS], terms: &Terms) -> Analysis {
         finest[lane] = log2(len * first / STEP_WORTH);
     }
     for order in 1..=terms.max_order {
-        for (lane, best) in estimates.iter_mut().enumerate() {
+        let (mut bits, mut shifts) = ([0.0; 4], [0; 4]);
+        for lane in 0..4 {
             let exponent = lpc::exponent(recursion.largest[order][lane]);
             let most = (MAX_PRECISION as i32 - 1 - exponent).clamp(0, MAX_SHIFT as i32);
-            let steps = f64::from(1u32 << most);
-            let rounding = order as f64 * weight[lane] / (12.0 * steps * steps);
+            // Steps of 2^−most, squared.
+            let step = f64::from_bits(((1023 - 2 * most) as u64) << 52);
+            let rounding = order as f64 * weight[lane] * step / 12.0;
             let log = log2(positive(recursion.errors[order][lane]) + rounding + LINEAR_FLOOR);
             let shift = ((0.5 * (finest[lane] - log) + 0.5) as i32).clamp(0, most);
             let side_bits = (terms.bits[lane] as i32 + (shift + exponent + 1).max(2)) * order as i32 + 9;
-            let bits = bits_of(log) * (len - order as f64) + f64::from(side_bits);
-            if bits < best.bits {
-                *best = Estimate { choice: Choice::Linear(order), bits, shift: shift as u32 };
+            bits[lane] = bits_of(log) * (len - order as f64) + f64::from(side_bits);
+            shifts[lane] = shift;
+        }
+        for (lane, best) in estimates.iter_mut().enumerate() {
+            if bits[lane] < best.bits {
+                *best = Estimate { choice: Choice::Linear(order), bits: bits[lane], shift: shifts[lane] as u32 };
             }
         }
     }
-    Analysis { estimates, sums: *sums, recursion, max_order: terms.max_order }
+    Analysis { estimates, sums: *sums, recursion, max_order: terms.max_order, bits: terms.bits }
 }
 
 impl Analysis {
@@ -137,7 +145,7 @@ impl Analysis {
             Choice::Linear(order) => self.recursion.taps(lane, order),
             Choice::Fixed(_) => [0.0; MAX_ORDER],
         };
-        Plan { choice, taps, shift, sums: self.sums.map(|sums| sums[lane]) }
+        Plan { choice, taps, shift, sums: self.sums.map(|sums| sums[lane]), bits: self.bits[lane] }
     }
 
     /// Plans that are next to the one that one lane's estimate speaks for: with one coefficient more or less, or with finer or
@@ -154,6 +162,7 @@ impl Analysis {
             taps: self.recursion.taps(lane, order),
             shift,
             sums: self.sums.map(|sums| sums[lane]),
+            bits: self.bits[lane],
         })
     }
 

@@ -43,7 +43,7 @@ impl Prediction {
     pub(super) fn of(plan: &Plan) -> Self {
         match plan.choice {
             Choice::Fixed(order) => Prediction::fixed(order),
-            Choice::Linear(order) => match lpc::quantise(&plan.taps[..order], plan.shift, &plan.sums) {
+            Choice::Linear(order) => match lpc::quantise(&plan.taps[..order], plan.shift, &plan.sums, plan.bits) {
                 Some(Quantised { predictor, precision }) => Prediction { predictor, precision },
                 // Coefficients that cannot be written: this does not happen with signals that were recorded.
                 None => Prediction::fixed(1),

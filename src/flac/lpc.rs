@@ -212,13 +212,17 @@ pub(super) struct Quantised {
 /// What rounding takes from one coefficient is made up for in the next: either all of it, so that the predictor's response to
 /// the lowest frequencies stays, or in such a way that its slope stays, too, which is worth more for a signal that has next to
 /// nothing above. The autocorrelation tells which of the two leaves less.
-pub(super) fn quantise(taps: &[f64], shift: u32, sums: &[f64; MAX_LAGS]) -> Option<Quantised> {
+///
+/// For samples of up to 17 `bits` the steps are coarse enough for sums of products to stay within 32 bits, which is faster for
+/// everybody who decodes.
+pub(super) fn quantise(taps: &[f64], shift: u32, sums: &[f64; MAX_LAGS], bits: u32) -> Option<Quantised> {
     let largest = taps.iter().fold(0.0f64, |max, tap| max.max(tap.abs()));
     if !(largest > 0.0 && largest.is_finite()) {
         return None;
     }
     let exponent = exponent(largest);
-    let shift = (shift.min(MAX_SHIFT) as i32).min(MAX_PRECISION as i32 - 1 - exponent);
+    let most = (MAX_PRECISION as i32 - 1 - exponent).min(narrow_shift(taps, bits));
+    let shift = (shift.min(MAX_SHIFT) as i32).min(most);
     if shift < 0 {
         return None;
     }
@@ -240,6 +244,16 @@ pub(super) fn quantise(taps: &[f64], shift: u32, sums: &[f64; MAX_LAGS]) -> Opti
     let (plain, sloped) = (round([1.0, 0.0]), round([2.0, -1.0]));
     let quantised = if sloped.1 < plain.1 { sloped.0 } else { plain.0 };
     Some(Quantised { predictor: Predictor::new(&quantised[..taps.len()], shift as u32), precision })
+}
+
+/// The most by which coefficients for samples of so many bits can be shifted to the left, if sums of products are to stay within
+/// 32 bits with some room for rounding; no limit for samples that are too wide for that.
+fn narrow_shift(taps: &[f64], bits: u32) -> i32 {
+    if bits > 17 {
+        return MAX_SHIFT as i32;
+    }
+    let gain: f64 = taps.iter().map(|tap| tap.abs()).sum();
+    exponent(f64::from((1u32 << (32 - bits)) - 64) / gain) - 1
 }
 
 /// Power of a signal with this autocorrelation behind a filter with these coefficients.
@@ -310,7 +324,7 @@ mod tests {
         assert!(found.errors[2][3].abs() < 1e-9);
         let mut all = [0.0; MAX_LAGS];
         all[..5].copy_from_slice(&fine_sums);
-        let Quantised { predictor, precision } = quantise(&taps[..2], 10, &all).unwrap();
+        let Quantised { predictor, precision } = quantise(&taps[..2], 10, &all, 16).unwrap();
         assert_eq!((predictor.shift, precision), (10, 12));
         assert!((f64::from(predictor.taps()[0]) / 1024.0 - taps[0]).abs() < 0.002);
         // What the predictor leaves is what the recursion says, and what rounding adds to that.
@@ -321,11 +335,28 @@ mod tests {
     #[test]
     fn coefficients_that_are_too_large_for_the_step_get_a_coarser_one() {
         let sums = [1.0; MAX_LAGS];
-        let Quantised { predictor, precision } = quantise(&[100.0, -99.0], 15, &sums).unwrap();
+        let Quantised { predictor, precision } = quantise(&[100.0, -99.0], 15, &sums, 24).unwrap();
         assert_eq!((predictor.shift, precision), (7, 15));
         assert_eq!(predictor.taps(), [12_800, -12_672]);
-        assert_eq!(quantise(&[1e6, 1.0], 15, &sums), None);
-        assert_eq!(quantise(&[0.0, 0.0], 15, &sums), None);
-        assert_eq!(quantise(&[f64::NAN, f64::INFINITY], 15, &sums), None);
+        assert_eq!(quantise(&[1e6, 1.0], 15, &sums, 24), None);
+        assert_eq!(quantise(&[0.0, 0.0], 15, &sums, 24), None);
+        assert_eq!(quantise(&[f64::NAN, f64::INFINITY], 15, &sums, 24), None);
+    }
+
+    #[test]
+    fn sums_of_products_of_narrow_samples_fit_32_bits() {
+        let mut noise = 9u32;
+        let mut next = || {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f64::from(noise >> 8) / f64::from(1u32 << 24) * 16.0 - 8.0
+        };
+        let sums: [f64; MAX_LAGS] = std::array::from_fn(|lag| 1.0 - 0.01 * lag as f64);
+        for round in 0..200 {
+            let taps: Vec<f64> = (0..1 + round % 12).map(|_| next()).collect();
+            for bits in [4, 8, 16, 17] {
+                let Quantised { predictor, .. } = quantise(&taps, 15, &sums, bits).unwrap();
+                assert!(predictor.fits_i32(bits), "{taps:?} for {bits} bits");
+            }
+        }
     }
 }
