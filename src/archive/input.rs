@@ -62,17 +62,6 @@ impl Opened {
         u64::from(self.channels) * self.format.bytes_per_sample() as u64
     }
 
-    /// The format as a person says it: `WAV, 24 bit`, `RF64, 32-bit float`, `FLAC, 16 bit`, `Vorbis in Ogg`.
-    fn format_text(&self) -> String {
-        let container = spoken(&self.container);
-        if self.decoder.is_some() && self.container != "flac" {
-            let coding = spoken(&self.sample_format);
-            return if coding == container { coding } else { format!("{coding} in {container}") };
-        }
-        let float = if self.format.is_float() { "-bit float" } else { " bit" };
-        format!("{container}, {}{float}", self.bits_per_sample)
-    }
-
     /// What stands on the picture of a chunk.
     pub(crate) fn labels(&self, name: &str, index: u64, count: u64, start: u64) -> Labels {
         Labels {
@@ -80,9 +69,24 @@ impl Opened {
             chunk_index: index,
             chunk_count: Some(count),
             start_seconds: start as f64 / f64::from(self.sample_rate.max(1)),
-            format: self.format_text(),
+            format: {
+                let coding =
+                    self.decoder.as_ref().filter(|_| self.container != "flac").map(|_| self.sample_format.as_str());
+                in_words(&self.container, coding, self.format, self.bits_per_sample)
+            },
             recording_start: self.about.start,
         }
+    }
+}
+
+/// A format as a person says it: `WAV, 24 bit`, `RF64, 32-bit float`, `FLAC, 16 bit`, `Vorbis in Ogg`.
+fn in_words(container: &str, coding: Option<&str>, format: SampleFormat, bits: u32) -> String {
+    let container = spoken(container);
+    match coding.map(spoken) {
+        Some(coding) if coding == container => coding,
+        Some(coding) => format!("{coding} in {container}"),
+        None if format.is_float() => format!("{container}, {bits}-bit float"),
+        None => format!("{container}, {bits} bit"),
     }
 }
 
@@ -431,5 +435,27 @@ impl SampleReader for PlainReader {
         self.file.read_exact_at(buf, self.at).map_err(changed_or_io(self.at))?;
         self.at += n as u64;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_said_in_words() {
+        for (container, coding, format, bits, expected) in [
+            ("wav", None, SampleFormat::S16Le, 16, "WAV, 16 bit"),
+            ("w64", None, SampleFormat::S24Le, 24, "Wave64, 24 bit"),
+            ("rf64", None, SampleFormat::F32Le, 32, "RF64, 32-bit float"),
+            ("aifc", None, SampleFormat::F64Be, 64, "AIFF-C, 64-bit float"),
+            ("flac", None, SampleFormat::S24Le, 20, "FLAC, 20 bit"),
+            ("mp3", Some("mp3"), SampleFormat::S24Le, 24, "MP3"),
+            ("adts", Some("aac"), SampleFormat::S16Le, 16, "AAC"),
+            ("ogg", Some("vorbis"), SampleFormat::S16Le, 16, "Vorbis in Ogg"),
+            ("wav", Some("alaw"), SampleFormat::S16Le, 16, "A-law in WAV"),
+        ] {
+            assert_eq!(in_words(container, coding, format, bits), expected);
+        }
     }
 }

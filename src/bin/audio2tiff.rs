@@ -111,7 +111,7 @@ struct Picture {
 enum Shown {
     /// Level over time and frequency
     Spectrogram,
-    /// Three acoustic indices per minute and band as red, green and blue, for recordings of hours
+    /// Three acoustic indices per minute (in short recordings, per 1 or 10 seconds) and band as red, green and blue
     FalseColor,
 }
 

@@ -43,7 +43,8 @@ pub enum Kind {
     /// Spectrogram: level over time and frequency.
     #[default]
     Spectrogram,
-    /// Long-duration false-colour spectrogram of three acoustic indices per minute and band.
+    /// Long-duration false-colour spectrogram of three acoustic indices per band and minute; per second in recordings of less
+    /// than ten minutes, per ten seconds in those of less than two hours.
     FalseColor,
 }
 
