@@ -22,6 +22,8 @@ use std::f32::consts::LOG10_2;
 /// Seconds for which each set of indices is computed, and how many such spans a recording has at most, beyond which the next
 /// longer ones are taken: how long it is shows in the end only.
 const SPANS: [(u32, u64); 3] = [(1, 600), (10, 720), (60, u64::MAX)];
+/// Of more bins than this (many channels, each by itself) only minutes are kept, for the memory that the others take.
+const MOST_BINS: usize = 8192;
 /// Where each index becomes black and where fully bright: ACI (0.586 in Gaussian noise), ENT (see [`darkest_entropy`]), EVN
 /// per second.
 const ACI_BOUNDS: (f64, f64) = (0.6, 0.9);
@@ -143,13 +145,15 @@ pub(crate) struct Indices {
 impl Indices {
     /// Indices of `rows` rows made of `bins` bins, at most `capacity` (even) columns.
     pub fn new(bins: usize, rows: usize, frames_per_second: f64, capacity: usize) -> Indices {
+        let skipped = if bins > MOST_BINS { SPANS.len() - 1 } else { 0 };
+        let spans = SPANS[skipped..].iter().map(|(seconds, most)| Spans::new(*seconds, *most, bins, rows, capacity));
         Indices {
             frames_per_second,
             recent: VecDeque::new(),
             smoothing: ((EVENT_SECONDS * frames_per_second).round() as usize).clamp(1, MOST_SMOOTHED),
             smooth: vec![0.0; bins],
             samples: vec![Sample::default(); bins],
-            spans: SPANS.map(|(seconds, most)| Spans::new(seconds, most, bins, rows, capacity)).into(),
+            spans: spans.collect(),
         }
     }
 
@@ -420,5 +424,7 @@ mod tests {
             let (out, span_seconds) = indices.finish(1200);
             assert_eq!((out.len(), span_seconds), (columns, span), "{seconds}");
         }
+        assert_eq!(Indices::new(MOST_BINS, 1, 2.0, 2400).finish(1200).1, 1);
+        assert_eq!(Indices::new(MOST_BINS + 1, 1, 2.0, 2400).finish(1200).1, 60);
     }
 }
