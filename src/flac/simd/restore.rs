@@ -106,17 +106,63 @@ mod x86 {
         };
     }
 
+    /// Taps that one channel alone works with in scalar registers, the newest samples' first.
+    const SCALAR: usize = 3;
+
     /// For sums of products that fit 32 bits.
+    ///
+    /// Each sample waits for the one before it, and a vector's way out of and back into scalar registers is long. So the products
+    /// of the three newest samples are scalar; those of older ones, which are not needed before the fourth sample after, are
+    /// added up in vectors meanwhile.
     #[target_feature(enable = "avx2")]
     pub(super) fn restore_narrow(predictor: &Predictor, samples: &mut [i32]) {
-        return by_quads!(run, predictor.order(), predictor, samples);
+        return match predictor.order() {
+            0..=SCALAR => run::<0>(predictor, samples),
+            4..=7 => run::<1>(predictor, samples),
+            8..=11 => run::<2>(predictor, samples),
+            _ => run::<3>(predictor, samples),
+        };
 
         #[target_feature(enable = "avx2")]
         fn run<const QUADS: usize>(predictor: &Predictor, samples: &mut [i32]) {
+            let mut taps = [0i32; MAX_RESTORED + SCALAR];
+            taps[..predictor.order()].copy_from_slice(predictor.taps());
             let (warm_up, rest) = samples.split_at_mut(predictor.order());
-            let mut sums = Sums::<QUADS>::new(predictor, warm_up);
+            // What the warm-up contributes, without the scalar taps, to the sample `ahead` of the first one.
+            let known = |ahead: usize| {
+                let older = taps.iter().enumerate().skip(SCALAR.max(ahead));
+                older.fold(0i32, |sum, (tap_at, &tap)| {
+                    let sample = warm_up.len().checked_sub(1 + tap_at - ahead).map_or(0, |at| warm_up[at]);
+                    sum.wrapping_add(tap.wrapping_mul(sample))
+                })
+            };
+            let quads = |number: &dyn Fn(usize) -> i32| -> [__m128i; QUADS] {
+                std::array::from_fn(|quad| {
+                    let n = |lane: usize| number(4 * quad + lane);
+                    _mm_setr_epi32(n(0), n(1), n(2), n(3))
+                })
+            };
+            let vector_taps = quads(&|at| taps[SCALAR + at]);
+            let mut sums = quads(&|at| known(SCALAR + 1 + at));
+            let mut ready = [known(0), known(1), known(2), known(3)];
+            let newest = |back: usize| warm_up.len().checked_sub(back).map_or(0, |at| warm_up[at]);
+            let (mut one, mut two, mut three) = (newest(1), newest(2), newest(3));
+            let shift = predictor.shift & 31;
             for place in rest {
-                *place = sums.restore(*place);
+                let older = taps[1].wrapping_mul(two).wrapping_add(taps[2].wrapping_mul(three)).wrapping_add(ready[0]);
+                let sample = place.wrapping_add(taps[0].wrapping_mul(one).wrapping_add(older) >> shift);
+                *place = sample;
+                (one, two, three) = (sample, one, two);
+                let everywhere = _mm_set1_epi32(sample);
+                for (sum, taps) in sums.iter_mut().zip(vector_taps) {
+                    *sum = _mm_add_epi32(*sum, _mm_mullo_epi32(everywhere, taps));
+                }
+                let next = sums.first().map_or(0, |sum| _mm_cvtsi128_si32(*sum));
+                ready = [ready[1], ready[2], ready[3], next];
+                for quad in 0..QUADS {
+                    let next = if quad + 1 < QUADS { sums[quad + 1] } else { _mm_setzero_si128() };
+                    sums[quad] = _mm_alignr_epi8::<4>(next, sums[quad]);
+                }
             }
         }
     }
@@ -145,41 +191,58 @@ mod x86 {
         }
     }
 
-    /// For sums of products of any size: the same with 64-bit sums.
+    /// For sums of products of any size: the same as [`restore_narrow`] with 64-bit sums.
     #[target_feature(enable = "avx2")]
     pub(super) fn restore_broad(predictor: &Predictor, samples: &mut [i32]) {
-        return by_quads!(run, predictor.order(), predictor, samples);
+        return match predictor.order() {
+            0..=SCALAR => run::<0>(predictor, samples),
+            4..=7 => run::<1>(predictor, samples),
+            8..=11 => run::<2>(predictor, samples),
+            _ => run::<3>(predictor, samples),
+        };
 
         #[target_feature(enable = "avx2")]
         fn run<const QUADS: usize>(predictor: &Predictor, samples: &mut [i32]) {
-            let (warm_up, rest) = samples.split_at_mut(predictor.order());
-            let quads = |numbers: [i64; MAX_RESTORED]| -> [__m256i; QUADS] {
-                std::array::from_fn(|quad| {
-                    let n = |lane: usize| numbers[4 * quad + lane];
-                    _mm256_setr_epi64x(n(0), n(1), n(2), n(3))
-                })
-            };
-            let mut taps = [0; MAX_RESTORED];
+            let mut taps = [0i64; MAX_RESTORED + SCALAR];
             for (place, &tap) in taps.iter_mut().zip(predictor.taps()) {
                 *place = i64::from(tap);
             }
-            let mut sums = [0i64; MAX_RESTORED];
-            for (ahead, sum) in sums.iter_mut().enumerate().take(warm_up.len()) {
-                *sum = taps[ahead..].iter().zip(warm_up.iter().rev()).map(|(tap, &x)| tap * i64::from(x)).sum();
-            }
-            let (taps, mut sums) = (quads(taps), quads(sums));
-            let shift = _mm_cvtsi32_si128(predictor.shift as i32);
+            let (warm_up, rest) = samples.split_at_mut(predictor.order());
+            let known = |ahead: usize| {
+                let older = taps.iter().enumerate().skip(SCALAR.max(ahead));
+                older.fold(0i64, |sum, (tap_at, &tap)| {
+                    let sample = warm_up.len().checked_sub(1 + tap_at - ahead).map_or(0, |at| warm_up[at]);
+                    sum + tap * i64::from(sample)
+                })
+            };
+            let quads = |number: &dyn Fn(usize) -> i64| -> [__m256i; QUADS] {
+                std::array::from_fn(|quad| {
+                    let n = |lane: usize| number(4 * quad + lane);
+                    _mm256_setr_epi64x(n(0), n(1), n(2), n(3))
+                })
+            };
+            let vector_taps = quads(&|at| taps[SCALAR + at]);
+            let mut sums = quads(&|at| known(SCALAR + 1 + at));
+            let mut ready = [known(0), known(1), known(2), known(3)];
+            let newest = |back: usize| warm_up.len().checked_sub(back).map_or(0, |at| i64::from(warm_up[at]));
+            let (mut one, mut two, mut three) = (newest(1), newest(2), newest(3));
+            let shift = predictor.shift & 31;
             for place in rest {
-                // Of the shifted sum only 32 bits count, so it does not matter that zeros come in from above.
-                let prediction = _mm_srl_epi64(_mm256_castsi256_si128(sums[0]), shift);
-                let sample = _mm_add_epi32(prediction, _mm_cvtsi32_si128(*place));
-                *place = _mm_cvtsi128_si32(sample);
-                let everywhere = _mm256_broadcastd_epi32(sample);
+                let older = (taps[1] * two).wrapping_add(taps[2] * three).wrapping_add(ready[0]);
+                let prediction = (taps[0] * one).wrapping_add(older) >> shift;
+                let sample = place.wrapping_add(prediction as i32);
+                *place = sample;
+                (one, two, three) = (i64::from(sample), one, two);
+                let everywhere = _mm256_set1_epi32(sample);
+                for (sum, taps) in sums.iter_mut().zip(vector_taps) {
+                    *sum = _mm256_add_epi64(*sum, _mm256_mul_epi32(everywhere, taps));
+                }
+                let next = sums.first().map_or(0, |sum| _mm_cvtsi128_si64(_mm256_castsi256_si128(*sum)));
+                ready = [ready[1], ready[2], ready[3], next];
                 for quad in 0..QUADS {
                     let next = if quad + 1 < QUADS { sums[quad + 1] } else { _mm256_setzero_si256() };
                     let across = _mm256_permute2x128_si256::<0x21>(sums[quad], next);
-                    let moved = _mm256_alignr_epi8::<8>(across, sums[quad]);
-                    sums[quad] = _mm256_add_epi64(moved, _mm256_mul_epi32(everywhere, taps[quad]));
+                    sums[quad] = _mm256_alignr_epi8::<8>(across, sums[quad]);
                 }
             }
         }
