@@ -32,7 +32,7 @@ mod wav;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rayon::prelude::*;
 use serde_json::{Map, json};
@@ -76,6 +76,7 @@ pub(crate) struct Context<'a> {
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) observer: &'a dyn Observer,
     workers: usize,
+    pool: OnceLock<rayon::ThreadPool>,
     ok: AtomicU64,
     skipped: AtomicU64,
     pub(crate) errors: AtomicU64,
@@ -92,6 +93,7 @@ impl<'a> Context<'a> {
             interrupt,
             observer,
             workers: workers.max(1),
+            pool: OnceLock::new(),
             ok: zero(),
             skipped: zero(),
             errors: zero(),
@@ -118,12 +120,16 @@ impl<'a> Context<'a> {
     }
 
     /// The run's threads.
-    pub(crate) fn pool(&self) -> Result<rayon::ThreadPool> {
-        rayon::ThreadPoolBuilder::new()
+    pub(crate) fn pool(&self) -> Result<&rayon::ThreadPool> {
+        if let Some(pool) = self.pool.get() {
+            return Ok(pool);
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.workers)
             .thread_name(|i| format!("worker-{i}"))
             .build()
-            .map_err(|e| Error::limit(format!("the threads could not be started: {e}")))
+            .map_err(|e| Error::limit(format!("the threads could not be started: {e}")))?;
+        Ok(self.pool.get_or_init(|| pool))
     }
 
     /// Runs `body` for every source, `workers` at a time, each with its number and the number of sources that
@@ -132,10 +138,9 @@ impl<'a> Context<'a> {
     /// # Errors
     /// `Interrupted`; where a source cannot be read out of the manifest any more, with all that were begun ended.
     pub(crate) fn for_each_source(&self, sources: &Sources, body: impl Fn(usize, &Source, usize) + Sync) -> Result<()> {
-        let pool = self.pool()?;
         let next = AtomicUsize::new(0);
         let unreadable = Mutex::new(None);
-        pool.broadcast(|_| {
+        self.pool()?.broadcast(|_| {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(source) = sources.get(number) else { break };
@@ -359,7 +364,9 @@ pub(crate) fn restored(ctx: &Context<'_>, source: &Source, drivers: usize, mut o
     let progress = |bytes: u64| {
         ctx.source_bytes.fetch_add(bytes, Ordering::Relaxed);
     };
-    let mut rebuilder = Rebuilder::new(ctx.interrupt, 2 * ctx.workers / drivers.max(1), &progress);
+    // One thread alone gains nothing from pieces that wait for it.
+    let width = if ctx.workers == 1 { 1 } else { 2 * ctx.workers / drivers.max(1) };
+    let mut rebuilder = Rebuilder::new(ctx.interrupt, width, &progress);
     let mut position = 0;
     for chunk in &source.chunks {
         let tiff = ChunkTiff::open(&chunk.path)?;
