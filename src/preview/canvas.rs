@@ -28,6 +28,7 @@ impl Picture {
     /// A picture all of one colour.
     pub(crate) fn filled(width: usize, height: usize, color: Color) -> Picture {
         let mut rgb = u8::spare();
+        rgb.reserve_exact(3 * width * height.max(1));
         rgb.extend(color.repeat(width));
         (1..height).for_each(|_| rgb.extend_from_within(..3 * width));
         rgb.truncate(3 * width * height);

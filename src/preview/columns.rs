@@ -222,9 +222,11 @@ impl Columns {
             column.levels(levels, share, &mut maximum[x * len..(x + 1) * len]);
         }
         maximum.truncate(out_count * len);
+        if maximum.capacity() > 2 * maximum.len() {
+            maximum.shrink_to_fit();
+        }
         sustained.clear();
         u16::give_back(sustained);
-        u16::give_back(mean);
         maximum
     }
 }

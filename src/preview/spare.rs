@@ -1,18 +1,19 @@
 //! Large buffers that one picture after another needs.
 //!
 //! Memory that is new to a process costs a page fault every 4 KiB, which for archives of many short recordings was a tenth of
-//! all that a picture takes. Each thread keeps the last few buffers, as long as they are of the usual size.
+//! all that a picture takes. So the last buffers are kept, as far as they are no larger than short recordings need.
 
-use std::cell::RefCell;
+use std::sync::{LazyLock, Mutex};
+use std::thread;
 
-/// What a thread keeps: buffers of at most so many bytes, and of each kind so many.
-const LARGEST: usize = 4 << 20;
+/// The largest buffers that are kept, in bytes: the pixels of a picture, and the columns of a recording of a few minutes.
+const LARGEST_BYTES: usize = 4 << 20;
+const LARGEST_WORDS: usize = 5 << 18;
+/// How many of each kind are kept for each thread that the machine can run at once.
 const KEPT: usize = 3;
 
-thread_local! {
-    static BYTES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-    static WORDS: RefCell<Vec<Vec<u16>>> = const { RefCell::new(Vec::new()) };
-}
+static BYTES: Pool<u8> = Pool::new(LARGEST_BYTES);
+static WORDS: Pool<u16> = Pool::new(LARGEST_WORDS);
 
 /// Values of which spare buffers are kept.
 pub(crate) trait Spare: Sized {
@@ -24,34 +25,45 @@ pub(crate) trait Spare: Sized {
 
 impl Spare for u8 {
     fn spare() -> Vec<u8> {
-        BYTES.try_with(take).unwrap_or_default()
+        BYTES.take()
     }
 
     fn give_back(buffer: Vec<u8>) {
-        // A thread that is ending keeps nothing.
-        let _ = BYTES.try_with(|spare| keep(spare, buffer));
+        BYTES.keep(buffer);
     }
 }
 
 impl Spare for u16 {
     fn spare() -> Vec<u16> {
-        WORDS.try_with(take).unwrap_or_default()
+        WORDS.take()
     }
 
     fn give_back(buffer: Vec<u16>) {
-        let _ = WORDS.try_with(|spare| keep(spare, buffer));
+        WORDS.keep(buffer);
     }
 }
 
-fn take<T>(spare: &RefCell<Vec<Vec<T>>>) -> Vec<T> {
-    spare.borrow_mut().pop().unwrap_or_default()
+struct Pool<T> {
+    buffers: Mutex<Vec<Vec<T>>>,
+    largest: usize,
 }
 
-fn keep<T>(spare: &RefCell<Vec<Vec<T>>>, mut buffer: Vec<T>) {
-    let mut spare = spare.borrow_mut();
-    if (1..=LARGEST).contains(&(buffer.capacity() * size_of::<T>())) && spare.len() < KEPT {
-        buffer.clear();
-        spare.push(buffer);
+impl<T> Pool<T> {
+    const fn new(largest: usize) -> Pool<T> {
+        Pool { buffers: Mutex::new(Vec::new()), largest }
+    }
+
+    fn take(&self) -> Vec<T> {
+        self.buffers.lock().unwrap_or_else(|e| e.into_inner()).pop().unwrap_or_default()
+    }
+
+    fn keep(&self, mut buffer: Vec<T>) {
+        static MOST: LazyLock<usize> = LazyLock::new(|| KEPT * thread::available_parallelism().map_or(1, |n| n.get()));
+        let mut buffers = self.buffers.lock().unwrap_or_else(|e| e.into_inner());
+        if (1..=self.largest).contains(&(buffer.capacity() * size_of::<T>())) && buffers.len() < *MOST {
+            buffer.clear();
+            buffers.push(buffer);
+        }
     }
 }
 
@@ -61,12 +73,15 @@ mod tests {
 
     #[test]
     fn buffers_of_the_usual_size_come_back_empty() {
-        u8::give_back(vec![1; 1000]);
-        u8::give_back(Vec::with_capacity(LARGEST + 1));
-        let buffer = u8::spare();
+        let pool: Pool<u16> = Pool::new(2000);
+        pool.keep(vec![1; 1000]);
+        pool.keep(Vec::with_capacity(1001));
+        pool.keep(Vec::new());
+        let buffer = pool.take();
         assert!(buffer.is_empty() && buffer.capacity() >= 1000);
-        assert_eq!(u8::spare().capacity(), 0);
-        (0..2 * KEPT).for_each(|_| u16::give_back(vec![1]));
-        assert_eq!((0..2 * KEPT).filter(|_| u16::spare().capacity() > 0).count(), KEPT);
+        assert_eq!(pool.take().capacity(), 0);
+        (0..10_000).for_each(|_| pool.keep(vec![1]));
+        let kept = (0..10_000).filter(|_| pool.take().capacity() > 0).count();
+        assert!((KEPT..10_000).contains(&kept), "{kept}");
     }
 }

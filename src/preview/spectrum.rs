@@ -200,7 +200,9 @@ impl Spectrum {
         let values = if index_seconds > 0 {
             Values::Indices { colors: value_bytes.as_chunks().0.to_vec(), seconds: index_seconds }
         } else {
-            Values::Levels(value_bytes.as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect())
+            let mut levels = u16::spare();
+            levels.extend(value_bytes.as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair)));
+            Values::Levels(levels)
         };
         Some(Spectrum {
             sample_rate,
