@@ -109,6 +109,32 @@ mod x86 {
     /// Taps that one channel alone works with in scalar registers, the newest samples' first.
     const SCALAR: usize = 3;
 
+    /// What is known before the first sample that is to be restored.
+    struct Start {
+        /// Zeros behind those of the order.
+        taps: [i64; MAX_RESTORED + SCALAR],
+        /// The newest samples, the last one first; zeros where the warm-up has fewer.
+        newest: [i64; SCALAR],
+        /// What the warm-up contributes to the next samples, the very next one first, without the scalar taps.
+        sums: [i64; SCALAR + 1 + MAX_RESTORED],
+    }
+
+    impl Start {
+        /// `warm_up`: as many samples as the order has.
+        fn new(predictor: &Predictor, warm_up: &[i32]) -> Start {
+            let mut taps = [0; MAX_RESTORED + SCALAR];
+            for (place, &tap) in taps.iter_mut().zip(predictor.taps()) {
+                *place = i64::from(tap);
+            }
+            let back = |n: usize| warm_up.len().checked_sub(n).map_or(0, |at| i64::from(warm_up[at]));
+            let sum = |ahead: usize| {
+                let older = taps.iter().enumerate().skip(SCALAR.max(ahead));
+                older.map(|(at, tap)| tap * back(1 + at - ahead)).sum()
+            };
+            Start { taps, newest: [back(1), back(2), back(3)], sums: std::array::from_fn(sum) }
+        }
+    }
+
     /// For sums of products that fit 32 bits.
     ///
     /// Each sample waits for the one before it, and a vector's way out of and back into scalar registers is long. So the products
@@ -125,28 +151,21 @@ mod x86 {
 
         #[target_feature(enable = "avx2")]
         fn run<const QUADS: usize>(predictor: &Predictor, samples: &mut [i32]) {
-            let mut taps = [0i32; MAX_RESTORED + SCALAR];
-            taps[..predictor.order()].copy_from_slice(predictor.taps());
             let (warm_up, rest) = samples.split_at_mut(predictor.order());
-            // What the warm-up contributes, without the scalar taps, to the sample `ahead` of the first one.
-            let known = |ahead: usize| {
-                let older = taps.iter().enumerate().skip(SCALAR.max(ahead));
-                older.fold(0i32, |sum, (tap_at, &tap)| {
-                    let sample = warm_up.len().checked_sub(1 + tap_at - ahead).map_or(0, |at| warm_up[at]);
-                    sum.wrapping_add(tap.wrapping_mul(sample))
-                })
-            };
-            let quads = |number: &dyn Fn(usize) -> i32| -> [__m128i; QUADS] {
+            let start = Start::new(predictor, warm_up);
+            // Of sums that fit 32 bits, the rest says nothing.
+            let taps = start.taps.map(|tap| tap as i32);
+            let sums = start.sums.map(|sum| sum as i32);
+            let quads = |numbers: &[i32]| -> [__m128i; QUADS] {
                 std::array::from_fn(|quad| {
-                    let n = |lane: usize| number(4 * quad + lane);
+                    let n = |lane: usize| numbers[4 * quad + lane];
                     _mm_setr_epi32(n(0), n(1), n(2), n(3))
                 })
             };
-            let vector_taps = quads(&|at| taps[SCALAR + at]);
-            let mut sums = quads(&|at| known(SCALAR + 1 + at));
-            let mut ready = [known(0), known(1), known(2), known(3)];
-            let newest = |back: usize| warm_up.len().checked_sub(back).map_or(0, |at| warm_up[at]);
-            let (mut one, mut two, mut three) = (newest(1), newest(2), newest(3));
+            let vector_taps = quads(&taps[SCALAR..]);
+            let mut ready = [sums[0], sums[1], sums[2], sums[3]];
+            let mut sums = quads(&sums[SCALAR + 1..]);
+            let [mut one, mut two, mut three] = start.newest.map(|sample| sample as i32);
             let shift = predictor.shift & 31;
             for place in rest {
                 let older = taps[1].wrapping_mul(two).wrapping_add(taps[2].wrapping_mul(three)).wrapping_add(ready[0]);
@@ -203,29 +222,17 @@ mod x86 {
 
         #[target_feature(enable = "avx2")]
         fn run<const QUADS: usize>(predictor: &Predictor, samples: &mut [i32]) {
-            let mut taps = [0i64; MAX_RESTORED + SCALAR];
-            for (place, &tap) in taps.iter_mut().zip(predictor.taps()) {
-                *place = i64::from(tap);
-            }
             let (warm_up, rest) = samples.split_at_mut(predictor.order());
-            let known = |ahead: usize| {
-                let older = taps.iter().enumerate().skip(SCALAR.max(ahead));
-                older.fold(0i64, |sum, (tap_at, &tap)| {
-                    let sample = warm_up.len().checked_sub(1 + tap_at - ahead).map_or(0, |at| warm_up[at]);
-                    sum + tap * i64::from(sample)
-                })
-            };
-            let quads = |number: &dyn Fn(usize) -> i64| -> [__m256i; QUADS] {
+            let Start { taps, newest: [mut one, mut two, mut three], sums } = Start::new(predictor, warm_up);
+            let quads = |numbers: &[i64]| -> [__m256i; QUADS] {
                 std::array::from_fn(|quad| {
-                    let n = |lane: usize| number(4 * quad + lane);
+                    let n = |lane: usize| numbers[4 * quad + lane];
                     _mm256_setr_epi64x(n(0), n(1), n(2), n(3))
                 })
             };
-            let vector_taps = quads(&|at| taps[SCALAR + at]);
-            let mut sums = quads(&|at| known(SCALAR + 1 + at));
-            let mut ready = [known(0), known(1), known(2), known(3)];
-            let newest = |back: usize| warm_up.len().checked_sub(back).map_or(0, |at| i64::from(warm_up[at]));
-            let (mut one, mut two, mut three) = (newest(1), newest(2), newest(3));
+            let vector_taps = quads(&taps[SCALAR..]);
+            let mut ready = [sums[0], sums[1], sums[2], sums[3]];
+            let mut sums = quads(&sums[SCALAR + 1..]);
             let shift = predictor.shift & 31;
             for place in rest {
                 let older = (taps[1] * two).wrapping_add(taps[2] * three).wrapping_add(ready[0]);
