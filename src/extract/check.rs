@@ -6,7 +6,7 @@ use std::io::Read;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::extract::find::{Chunk, Source};
+use crate::extract::sources::{Chunk, Source};
 use crate::extract::tiff::{ChunkTiff, FlacPage};
 use crate::flac::{Md5Status, StreamDecoder};
 use crate::hash;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Status;
-use crate::extract::find::Chunk;
+use crate::extract::sources::Chunk;
 use crate::extract::tiff::{ChunkTiff, FlacPage};
 use crate::extract::{check, remove_part, temp_name};
 use crate::hash;

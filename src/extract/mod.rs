@@ -46,12 +46,12 @@ use crate::manifest;
 use crate::positioned::{self, ReadAt};
 #[cfg(feature = "index")]
 pub(crate) use check::belongs;
-pub use find::{Chunk, Found, Note, Problem, Source, find};
+pub use find::find;
 pub use mend::{protect, repair};
 use rebuild::{Output, Rebuilder};
 pub use recover::rebuild_manifest;
 pub use salvage::salvage;
-pub use sources::Sources;
+pub use sources::{Chunk, Found, Note, Problem, Source, Sources};
 use tiff::ChunkTiff;
 
 /// What to extract, and where to.

@@ -15,8 +15,8 @@ use serde_json::Map;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, Observer, Status, Summary};
-use crate::extract::find::{self, Found, Note, Problem, Source};
 use crate::extract::rebuild::Output;
+use crate::extract::sources::{self, Found, Note, Problem, Source};
 use crate::extract::tiff::ChunkTiff;
 use crate::extract::{Context, check, restored};
 use crate::format::ChunkMetadata;
@@ -36,6 +36,20 @@ pub(super) struct Recovered {
     pub(super) incomplete: bool,
     chunk_seconds: u64,
     created_by: String,
+}
+
+impl Recovered {
+    /// The source that its TIFFs, in the archive in `dir`, describe.
+    pub(super) fn source(&self, dir: &Path) -> Source {
+        let record = &self.record;
+        let mut source = sources::source(record, record.relative_path.clone());
+        source.incomplete = self.incomplete;
+        source.chunks.extend(record.chunks.iter().filter_map(|record| {
+            let relative = manifest::safe_relative_path(&record.tiff_path).ok()?;
+            Some(sources::chunk(record, &record.tiff_path, dir.join(relative)))
+        }));
+        source
+    }
 }
 
 /// What the TIFFs of a folder hold.
@@ -378,7 +392,7 @@ fn rebuild(dir: &Path, workers: usize, interrupt: &Interrupt, observer: &dyn Obs
     }
     let found = Found {
         name: dir.display().to_string(),
-        sources: scan.sources.iter().map(|recovered| find::recovered(dir, recovered)).collect::<Vec<_>>().into(),
+        sources: scan.sources.iter().map(|recovered| recovered.source(dir)).collect::<Vec<_>>().into(),
         from_tiffs: true,
         original: false,
         notes: scan.notes,

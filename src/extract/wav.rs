@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::events::Status;
-use crate::extract::find::Source;
+use crate::extract::sources::Source;
 use crate::extract::temp_name;
 use crate::extract::tiff::ChunkTiff;
 use crate::flac::{Metadata, StreamDecoder, StreamInfo};

@@ -1,4 +1,4 @@
-//! Reading and writing `manifest.json`.
+//! `manifest.json` as a whole: reading it with bounds, writing it atomically.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use super::atomic::write_atomically;
 use super::document::Document;
 use super::files::{Files, Place, Text};
-use super::model::{FORMAT_VERSION, Manifest, SourceRecord};
-use super::values::{JsonText, Sha256Sum};
+use super::model::SourceRecord;
+use super::record::record_type;
+use super::values::{JsonText, Real, Sha256Sum};
 use crate::error::{Error, Result};
 use crate::positioned;
 
@@ -19,6 +20,56 @@ pub const MANIFEST_NAME: &str = "manifest.json";
 
 /// The name of the manifest's signature.
 pub const SIGNATURE_NAME: &str = "manifest.json.sig";
+
+/// The value of `"format"` in our manifests.
+pub const FORMAT: &str = "audio-tiff";
+/// The version of the format that this library writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The value of `"created_by"`.
+pub fn created_by() -> String {
+    concat!("audio2tiff ", env!("CARGO_PKG_VERSION")).into()
+}
+
+record_type! {
+    /// `manifest.json`: what is archived, with checksums.
+    ///
+    /// All optional keys are left out where they say nothing, so a manifest of the original scripts passes through
+    /// this type unchanged in meaning.
+    pub struct Manifest {
+        /// The folder that was archived, as a path of the machine it was done on.
+        pub input_dir: String,
+        /// Length of all chunks but the last of each source, in seconds.
+        pub chunk_seconds: Option<Real>,
+        /// [`FORMAT`]; absent in archives of the original scripts.
+        pub format: String,
+        /// [`FORMAT_VERSION`] of the writer.
+        pub format_version: Option<u32>,
+        /// Program and version that began the archive.
+        pub created_by: String,
+        /// The sources.
+        pub files: Files,
+    }
+}
+
+impl Manifest {
+    /// A manifest of ours without any source yet.
+    pub fn new(input_dir: impl Into<String>, chunk_seconds: Real) -> Self {
+        Manifest {
+            input_dir: input_dir.into(),
+            chunk_seconds: Some(chunk_seconds),
+            format: FORMAT.into(),
+            format_version: Some(FORMAT_VERSION),
+            created_by: created_by(),
+            ..Manifest::default()
+        }
+    }
+
+    /// Whether this is a manifest of this format rather than of the original scripts.
+    pub fn is_ours(&self) -> bool {
+        self.format == FORMAT
+    }
+}
 
 /// Bounds for reading a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::digest::{NameMap, NameSet};
-use super::file::{MANIFEST_NAME, ReadLimits, read_document};
+use super::file::{FORMAT, FORMAT_VERSION, MANIFEST_NAME, Manifest, ReadLimits, read_document};
 use super::files::Files;
 use super::journal::{JOURNAL_NAME, Replay, replay};
-use super::model::{ChunkRecord, FORMAT, FORMAT_VERSION, Manifest, SourceRecord};
+use super::model::{ChunkRecord, SourceRecord};
 use super::original::{OriginalChunk, OriginalManifest, OriginalSource, read_original};
 use super::paths::{confine, path_to_text, safe_foreign_path, safe_relative_path};
 use super::resolve::{Found, resolve};

@@ -1,8 +1,8 @@
 //! `manifest.json`, what stands around it, and how it survives crashes.
 //!
-//! - `model`: [`Manifest`], [`SourceRecord`], [`ChunkRecord`]: the JSON with the original keys and ours; keys that this
+//! - `model`: [`SourceRecord`], [`ChunkRecord`]: the JSON with the original keys and ours; keys that this
 //!   version does not know are kept at every level. `record` and `values` are what the model is built of.
-//! - `file`: reading with bounds, writing atomically; `document` finds where the values are, `files` keeps of a source no more
+//! - `file`: the [`Manifest`] as a whole: reading with bounds, writing atomically; `document` finds where the values are, `files` keeps of a source no more
 //!   than that; `digest`: names looked up in little memory.
 //! - `journal`, `renames`: the write-ahead log `temp/journal.jsonl`, so that a manifest of many small files is not rewritten for
 //!   each of them and nothing that was reported as done is lost.
@@ -40,15 +40,13 @@ mod values;
 pub(crate) use atomic::clear_partial;
 pub use atomic::{sync_dir, write_atomically};
 pub use digest::{NameMap, NameSet};
-pub use file::{MANIFEST_NAME, ReadLimits, SIGNATURE_NAME};
+pub use file::{FORMAT, FORMAT_VERSION, MANIFEST_NAME, Manifest, ReadLimits, SIGNATURE_NAME, created_by};
 pub use files::{Files, Place};
 pub use home::{PAYLOAD_DIR, archive_dir, bag_around, side_dir};
 pub use index::{ArchiveIndex, ChunkEntry, FailedChunk, Finding, Origin, Severity, SourceEntries, SourceEntry};
 pub use journal::{Entry, EntryKind, JOURNAL_NAME, Journal, Rename, Replay, STATE_NAME, TEMP_DIR, replay};
 pub use lock::{ArchiveLock, LOCK_NAME};
-pub use model::{
-    ChunkRecord, Chunks, FORMAT, FORMAT_VERSION, GroupRecord, Manifest, Restore, SourceRecord, created_by,
-};
+pub use model::{ChunkRecord, Chunks, GroupRecord, Restore, SourceRecord};
 pub use names::{INDEX_NAME, TiffNames, chunk_id, chunk_tiff_name, is_index_file, stem_of_tiff};
 pub use paths::{confine, path_to_text, safe_foreign_path, safe_relative_path};
 pub use renames::{finish_renames, recover_renames};

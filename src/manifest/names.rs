@@ -10,9 +10,8 @@
 //! part of its checksum.
 
 use super::digest::NameSet;
-use super::file::{MANIFEST_NAME, SIGNATURE_NAME};
+use super::file::{MANIFEST_NAME, Manifest, SIGNATURE_NAME};
 use super::journal::TEMP_DIR;
-use super::model::Manifest;
 use super::sums::SUMS_NAME;
 use super::values::Sha256Sum;
 use crate::error::Result;

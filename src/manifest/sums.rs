@@ -9,8 +9,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use super::atomic::write_atomically;
-use super::file::MANIFEST_NAME;
-use super::model::Manifest;
+use super::file::{MANIFEST_NAME, Manifest};
 use super::paths::{bytes_to_text, safe_relative_path, text_to_bytes};
 use super::values::Sha256Sum;
 use crate::error::{Error, Result};

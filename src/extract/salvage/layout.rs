@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::extract::find::{Chunk, Source};
 use crate::extract::recover;
+use crate::extract::sources::{Chunk, Source};
 use crate::interrupt::Interrupt;
 use crate::manifest::{ArchiveIndex, ChunkRecord, NameMap, ReadLimits, Real, Sha256Sum, SourceEntries, SourceRecord};
 use crate::source::SampleFormat;
