@@ -52,6 +52,14 @@ impl From<Error> for Refusal {
     }
 }
 
+/// Runs something that blocks, off the threads that serve.
+pub(super) async fn blocking<T: Send + 'static>(
+    body: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let gone = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be finished");
+    tokio::task::spawn_blocking(body).await.map_err(gone)?
+}
+
 pub(super) fn with_type(status: StatusCode, content: &'static str, body: impl Into<Body>) -> Response<Body> {
     let mut answer = Response::new(body.into());
     *answer.status_mut() = status;

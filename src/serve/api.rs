@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Shared;
-use super::answer::{self, Answer, Refusal};
+use super::answer::{self, Answer, Refusal, blocking};
 use super::list::Wanted;
 use super::tiles;
 use crate::extract::check::check_chunk;
@@ -19,14 +19,6 @@ use crate::timestamp;
 const PAGE: usize = 200;
 /// Chunks of a source that its page lists.
 const LISTED: usize = 20_000;
-
-/// Runs something that blocks, off the threads that serve.
-pub(super) async fn blocking<T: Send + 'static>(
-    body: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
-    let gone = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be finished");
-    tokio::task::spawn_blocking(body).await.map_err(gone)?
-}
 
 /// `GET /api/archive`: what the archive is called and how much is in it.
 pub(super) async fn archive(State(state): State<Shared>) -> Answer {

@@ -14,8 +14,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::{self, HeaderValue};
 use axum::http::{HeaderMap, Method, Response, StatusCode};
 
-use super::answer::{self, Answer, Refusal};
-use super::api::{blocking, from_the_page};
+use super::answer::{self, Answer, Refusal, blocking};
+use super::api::from_the_page;
 use super::body::{PIECE, Pieces};
 use super::tiles::Watch;
 use super::wav::{Passage, load};

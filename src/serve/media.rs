@@ -9,8 +9,7 @@ use axum::http::{HeaderMap, Method, Response, StatusCode};
 use rusqlite::OptionalExtension;
 use serde::Deserialize;
 
-use super::answer::{self, Answer, Refusal};
-use super::api::blocking;
+use super::answer::{self, Answer, Refusal, blocking};
 use super::cache::Key;
 use super::store::{ChunkFile, Store};
 use super::{Shared, body, range};

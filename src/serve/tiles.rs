@@ -8,8 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::Shared;
-use super::answer::{Answer, Refusal};
-use super::api::blocking;
+use super::answer::{Answer, Refusal, blocking};
 use super::cache::Key;
 use super::media::picture;
 use super::store::{Loaded, Store};

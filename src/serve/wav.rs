@@ -8,8 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Method, header};
 use serde::Deserialize;
 
-use super::answer::{self, Answer, Refusal};
-use super::api::blocking;
+use super::answer::{self, Answer, Refusal, blocking};
 use super::body::{PIECE, Pieces};
 use super::store::Loaded;
 use super::{Shared, body, range};
