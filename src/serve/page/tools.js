@@ -34,10 +34,14 @@ export async function getJson(address, signal) {
 const KEPT_END = /^(.+?)([\x21-\x7e]{12})$/s;
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff]/;
 
+/** Characters of a beginning that is never shortened; more of them are always wider than the least that style.css leaves. */
+const SHORT = 10;
+
 /** A name in one line; where there is no room for all of it, its middle is left out, since ends tell files apart. */
 export function named(text, attributes = {}, end = KEPT_END) {
   const parts = RIGHT_TO_LEFT.test(text) ? null : end.exec(text);
-  const [head, tail] = parts ? [parts[1], parts[2]] : [text, null];
+  // A short beginning is kept whole: next to nothing can be left out of it.
+  const [head, tail] = parts?.[1].length >= SHORT ? [parts[1], parts[2]] : [text, null];
   const about = { title: text, ...attributes, class: `named ${attributes.class || ''}`.trim() };
   return el('span', about, el('bdi', {}, head), tail && el('bdi', {}, tail));
 }
