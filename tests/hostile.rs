@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{
-    Numbers, Run, Scratch, archive, audio2tiff, fixtures, float_wav, run_within, sound, tiff2flac, tree, verify, wav,
+    Numbers, Run, Scratch, archive, audio2tiff, fixtures, float_wav, made_tiff, run_within, sound, tiff2flac, tree,
+    verify, wav,
 };
 use serde_json::{Value, json};
 
@@ -381,50 +382,6 @@ fn flac_frames_that_hold_a_thousand_times_their_size_take_no_memory_to_speak_of(
     }
 }
 
-/// A page of a TIFF made here: description, compression, width, height, stored bytes.
-type MadePage<'a> = (&'a str, u32, u32, u32, &'a [u8]);
-
-/// A classic TIFF of single-strip grey pages.
-fn made_tiff(pages: &[MadePage<'_>]) -> Vec<u8> {
-    let mut out = b"II*\0\0\0\0\0".to_vec();
-    let mut link = 4;
-    for (description, compression, width, height, stored) in pages {
-        let mut put = |bytes: &[u8]| {
-            let at = out.len() as u32;
-            out.extend_from_slice(bytes);
-            out.resize(out.len().next_multiple_of(2), 0);
-            at
-        };
-        let strip = put(stored);
-        let text = [description.as_bytes(), b"\0"].concat();
-        let text_at = put(&text);
-        let entries: [(u16, u16, u32, u32); 10] = [
-            (256, 4, 1, *width),
-            (257, 4, 1, *height),
-            (258, 3, 1, 8),
-            (259, 3, 1, *compression),
-            (262, 3, 1, 1),
-            (270, 2, text.len() as u32, text_at),
-            (273, 4, 1, strip),
-            (277, 3, 1, 1),
-            (278, 4, 1, *height),
-            (279, 4, 1, stored.len() as u32),
-        ];
-        let mut directory = (entries.len() as u16).to_le_bytes().to_vec();
-        for (tag, kind, count, value) in entries {
-            directory.extend_from_slice(&tag.to_le_bytes());
-            directory.extend_from_slice(&kind.to_le_bytes());
-            directory.extend_from_slice(&count.to_le_bytes());
-            directory.extend_from_slice(&value.to_le_bytes());
-        }
-        directory.extend_from_slice(&[0; 4]);
-        let at = put(&directory);
-        out[link..link + 4].copy_from_slice(&at.to_le_bytes());
-        link = at as usize + directory.len() - 4;
-    }
-    out
-}
-
 /// What page 0 of a TIFF of ours says, with these differences.
 fn page0(differences: Value) -> String {
     let mut metadata = json!({
@@ -448,7 +405,7 @@ fn samples_that_decode_to_a_thousand_times_their_size_take_no_memory_to_speak_of
         "role": "flac", "embedded_flac_bytes": true, "flac_size_bytes": flac.len(), "first_channel": 0,
         "channel_count": 8, "samples_offset": 0, "block_size": 65_535,
     });
-    let tiff = made_tiff(&[(&about, 1, 1, 1, &[0]), (&role.to_string(), 1, flac.len() as u32, 1, &flac)]);
+    let tiff = made_tiff(&[(&[&about], 1, 1, 1, &[0]), (&[&role.to_string()], 1, flac.len() as u32, 1, &flac)]);
     s.put("archive/b_chunk_000000.tiff", &tiff);
     let [check, restore, _] = all_commands(&s, &s.path("archive"));
     assert_eq!((check.code, restore.code), (Some(3), Some(3)), "the SHA-256 is wrong: {check:?}");
@@ -489,10 +446,10 @@ fn absurd_numbers_in_a_tiff_of_ours_end_well() {
             let bytes = json!({"role": "source-bytes", "source_offset": number, "length": number}).to_string();
             let rest = json!({"role": "remainder", "length": number}).to_string();
             let tiff = made_tiff(&[
-                (&page0(differences), 1, 1, 1, &[0]),
-                (&role.to_string(), 1, flac.len() as u32, 1, &flac),
-                (&bytes, 1, 4, 1, &[1, 2, 3, 4]),
-                (&rest, 1, 4, 1, &[1, 2, 3, 4]),
+                (&[&page0(differences)], 1, 1, 1, &[0]),
+                (&[&role.to_string()], 1, flac.len() as u32, 1, &flac),
+                (&[&bytes], 1, 4, 1, &[1, 2, 3, 4]),
+                (&[&rest], 1, 4, 1, &[1, 2, 3, 4]),
             ]);
             s.put(&format!("archive/{key}_chunk_000000.tiff"), &tiff);
         }
@@ -557,10 +514,10 @@ fn pages_that_inflate_to_gigabytes_take_no_memory_to_speak_of() {
     let strip = bomb(len);
     let (width, height) = (4096, len / 4096);
     let flac = r#"{"embedded_flac_bytes": true}"#;
-    s.put("archive/a.tiff", &made_tiff(&[(flac, 8, width, height, &strip)]));
+    s.put("archive/a.tiff", &made_tiff(&[(&[flac], 8, width, height, &strip)]));
     let about = page0(json!({"restore": "original-bytes", "source_size_bytes": len}));
     let kept = json!({"role": "source-bytes", "source_offset": 0, "length": len}).to_string();
-    s.put("archive/b.tiff", &made_tiff(&[(&about, 8, width, height, &strip), (&kept, 8, width, height, &strip)]));
+    s.put("archive/b.tiff", &made_tiff(&[(&[&about], 8, width, height, &strip), (&[&kept], 8, width, height, &strip)]));
     s.put(
         "archive/manifest.json",
         json!({"chunks": ["a.tiff", {"tiff": "b.tiff", "sha": "00"}]}).to_string().as_bytes(),

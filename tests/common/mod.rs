@@ -292,3 +292,45 @@ pub fn float_wav(frames: usize, channels: u16, seed: u64) -> Vec<u8> {
     head[8..10].copy_from_slice(&3u16.to_le_bytes());
     riff(&[head, chunk(b"data", &data)])
 }
+
+/// A page of a TIFF made by hand: descriptions, compression, width, height, stored bytes.
+pub type MadePage<'a> = (&'a [&'a str], u32, u32, u32, &'a [u8]);
+
+/// A classic little-endian TIFF of grey pages of one strip, whose descriptions stand behind it.
+pub fn made_tiff(pages: &[MadePage<'_>]) -> Vec<u8> {
+    let mut out = b"II*\0\0\0\0\0".to_vec();
+    let mut link = 4;
+    for (descriptions, compression, width, height, stored) in pages {
+        let mut put = |bytes: &[u8]| {
+            let at = out.len() as u32;
+            out.extend_from_slice(bytes);
+            out.resize(out.len().next_multiple_of(2), 0);
+            at
+        };
+        let strip = put(stored);
+        let mut entries = vec![
+            (256u16, 4u16, 1, *width),
+            (257, 4, 1, *height),
+            (258, 3, 1, 8),
+            (259, 3, 1, *compression),
+            (262, 3, 1, 1),
+        ];
+        for description in *descriptions {
+            let text = [description.as_bytes(), b"\0"].concat();
+            entries.push((270, 2, text.len() as u32, put(&text)));
+        }
+        entries.extend([(273, 4, 1, strip), (277, 3, 1, 1), (278, 4, 1, *height), (279, 4, 1, stored.len() as u32)]);
+        let mut directory = (entries.len() as u16).to_le_bytes().to_vec();
+        for (tag, kind, count, value) in entries {
+            directory.extend_from_slice(&tag.to_le_bytes());
+            directory.extend_from_slice(&kind.to_le_bytes());
+            directory.extend_from_slice(&u32::to_le_bytes(count));
+            directory.extend_from_slice(&u32::to_le_bytes(value));
+        }
+        directory.extend_from_slice(&[0; 4]);
+        let at = put(&directory);
+        out[link..link + 4].copy_from_slice(&at.to_le_bytes());
+        link = at as usize + directory.len() - 4;
+    }
+    out
+}

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::common::{Scratch, archive, reconstruct, sound, tree, wav};
+use crate::common::{Scratch, archive, made_tiff, reconstruct, sound, tree, wav};
 
 pub fn sha(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
@@ -21,48 +21,16 @@ struct Page {
     deflate: bool,
 }
 
-/// Classic little-endian, one strip a page, two ImageDescriptions, the JSON first.
+/// With two ImageDescriptions, the JSON first.
 fn tiff(pages: &[Page]) -> Vec<u8> {
-    let mut out = b"II*\0\0\0\0\0".to_vec();
-    let mut link = 4;
-    for page in pages {
-        let stored = if page.deflate { zlib(&page.bytes) } else { page.bytes.clone() };
-        let mut put = |bytes: &[u8]| {
-            let at = out.len() as u32;
-            out.extend_from_slice(bytes);
-            out.resize(out.len().next_multiple_of(2), 0);
-            at
-        };
-        let strip = put(&stored);
-        let first = page.json.clone() + "\0";
-        let second = format!("{{\"shape\": [{}, {}]}}\0", page.height, page.width);
-        let (at_first, at_second) = (put(first.as_bytes()), put(second.as_bytes()));
-        let entries: [(u16, u16, u32, u32); 11] = [
-            (256, 4, 1, page.width),
-            (257, 4, 1, page.height),
-            (258, 3, 1, 8),
-            (259, 3, 1, if page.deflate { 8 } else { 1 }),
-            (262, 3, 1, 1),
-            (270, 2, first.len() as u32, at_first),
-            (270, 2, second.len() as u32, at_second),
-            (273, 4, 1, strip),
-            (277, 3, 1, 1),
-            (278, 4, 1, page.height),
-            (279, 4, 1, stored.len() as u32),
-        ];
-        let mut directory = (entries.len() as u16).to_le_bytes().to_vec();
-        for (tag, kind, count, value) in entries {
-            directory.extend_from_slice(&tag.to_le_bytes());
-            directory.extend_from_slice(&kind.to_le_bytes());
-            directory.extend_from_slice(&count.to_le_bytes());
-            directory.extend_from_slice(&value.to_le_bytes());
-        }
-        directory.extend_from_slice(&[0; 4]);
-        let at = put(&directory);
-        out[link..link + 4].copy_from_slice(&at.to_le_bytes());
-        link = at as usize + directory.len() - 4;
-    }
-    out
+    let shape = |page: &Page| format!("{{\"shape\": [{}, {}]}}", page.height, page.width);
+    let stored = |page: &Page| if page.deflate { zlib(&page.bytes) } else { page.bytes.clone() };
+    let parts: Vec<_> = pages.iter().map(|page| (shape(page), stored(page))).collect();
+    let texts: Vec<_> = pages.iter().zip(&parts).map(|(page, (shape, _))| [page.json.as_str(), shape]).collect();
+    let made = pages.iter().zip(&parts).zip(&texts).map(|((page, (_, stored)), texts)| {
+        (&texts[..], if page.deflate { 8 } else { 1 }, page.width, page.height, &stored[..])
+    });
+    made_tiff(&made.collect::<Vec<_>>())
 }
 
 /// A zlib stream of stored blocks.
