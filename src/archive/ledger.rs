@@ -72,7 +72,7 @@ impl Ledger {
                 self.notes
                     .push(format!("{name}: an interrupted run recorded it, but its TIFFs are gone; archived anew"));
             } else {
-                self.manifest.files.put_stored(place)?;
+                self.manifest.files.put_stored(name, place);
             }
         }
         self.write(root)?;
@@ -85,7 +85,7 @@ impl Ledger {
     pub(crate) fn close(mut self, root: &Path, journal: Journal, records: Vec<Place>, keep_temp: bool) -> Result<()> {
         self.changed |= !records.is_empty();
         for record in records {
-            self.manifest.files.put_stored(record)?;
+            self.manifest.files.put_stored(&record.relative_path()?, record);
         }
         if self.changed {
             self.write(root)?;

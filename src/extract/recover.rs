@@ -321,9 +321,7 @@ impl Known {
             _ => Manifest::default(),
         };
         let mut files = manifest.files.clone();
-        for entry in journal.entries() {
-            files.put_stored(entry?.1)?;
-        }
+        journal.put_into(&mut files)?;
         Ok(Known { manifest, files })
     }
 

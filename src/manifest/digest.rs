@@ -44,7 +44,7 @@ impl Hasher for FirstBytes {
 
 /// A map by name that does not give its names back.
 #[derive(Debug, Clone)]
-pub struct NameMap<V> {
+pub(crate) struct NameMap<V> {
     values: HashMap<Digest, V, BuildHasherDefault<FirstBytes>>,
 }
 
@@ -93,7 +93,7 @@ impl<V> NameMap<V> {
 
 /// A set of names that does not give them back.
 #[derive(Debug, Clone, Default)]
-pub struct NameSet(NameMap<()>);
+pub(crate) struct NameSet(NameMap<()>);
 
 impl NameSet {
     /// Adds a name; false where it is there already.
@@ -104,11 +104,6 @@ impl NameSet {
     /// Whether a name is there.
     pub fn contains(&self, name: &str) -> bool {
         self.0.get(name).is_some()
-    }
-
-    /// Number of names.
-    pub fn len(&self) -> usize {
-        self.0.len()
     }
 
     /// Whether there are none.
@@ -129,7 +124,7 @@ mod tests {
         }
         assert!(!set.insert("day7/a.wav") && set.contains("day4999/a.wav") && !set.contains("day5000/a.wav"));
         assert!(!set.contains("") && set.insert("") && set.contains(""));
-        assert_eq!(set.len(), 5001);
+        assert_eq!(set.0.len(), 5001);
         let mut map = NameMap::default();
         assert_eq!((map.insert("a", 1), map.insert("a", 2), map.get("a")), (None, Some(1), Some(&2)));
         *map.get_or_insert("b", 5) += 1;

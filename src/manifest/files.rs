@@ -76,7 +76,10 @@ impl Place {
     }
 
     /// Its `relative_path` alone.
-    fn relative_path(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// As [`Place::record`].
+    pub(crate) fn relative_path(&self) -> Result<String> {
         #[derive(serde::Deserialize)]
         struct Named {
             #[serde(default)]
@@ -171,12 +174,9 @@ impl Files {
         self.put_slot(&path, Slot::Held(Box::new(record)))
     }
 
-    /// As [`Files::put`], for a record that stands in a file.
-    ///
-    /// # Errors
-    /// As [`Place::record`].
-    pub fn put_stored(&mut self, place: Place) -> Result<bool> {
-        Ok(self.put_slot(&place.relative_path()?, Slot::Stored(place)))
+    /// As [`Files::put`], for a record that stands in a file and has this `relative_path`.
+    pub(crate) fn put_stored(&mut self, relative_path: &str, place: Place) -> bool {
+        self.put_slot(relative_path, Slot::Stored(place))
     }
 
     fn put_slot(&mut self, path: &str, slot: Slot) -> bool {

@@ -207,12 +207,13 @@ impl ArchiveIndex {
     /// the originals.
     pub fn load(dir: &Path, limits: &ReadLimits) -> Result<Option<ArchiveIndex>> {
         let journal = replay(dir)?;
-        let finished = journal.sources()?;
+        let finished = || {
+            let mut files = Files::default();
+            journal.put_into(&mut files).map(|()| files)
+        };
         let mut index = match Manifest::read(dir, limits) {
             Ok(Some(mut manifest)) if manifest.is_ours() => {
-                for entry in journal.entries() {
-                    manifest.files.put_stored(entry?.1)?;
-                }
+                journal.put_into(&mut manifest.files)?;
                 ArchiveIndex::of(dir, manifest)
             }
             Ok(Some(manifest)) => {
@@ -234,16 +235,16 @@ impl ArchiveIndex {
                     return Err(damaged());
                 }
                 let manifest = read_original(&document, limits.objects);
-                ArchiveIndex::of_original(dir, manifest.map_err(|e| e.at_path(dir.join(MANIFEST_NAME)))?, finished)
+                ArchiveIndex::of_original(dir, manifest.map_err(|e| e.at_path(dir.join(MANIFEST_NAME)))?, finished()?)
             }
-            Ok(None) if finished.is_empty() => return Ok(None),
+            Ok(None) if journal.is_empty() => return Ok(None),
             Ok(None) => {
-                ArchiveIndex::of(dir, Manifest { format: FORMAT.into(), files: finished, ..Manifest::default() })
+                ArchiveIndex::of(dir, Manifest { format: FORMAT.into(), files: finished()?, ..Manifest::default() })
             }
             Err(error) => {
                 let document = read_document(dir, limits).ok().filter(|document| !says_ours(document));
                 let original = document.and_then(|document| read_original(&document, limits.objects).ok());
-                ArchiveIndex::of_original(dir, original.ok_or(error)?, finished)
+                ArchiveIndex::of_original(dir, original.ok_or(error)?, finished()?)
             }
         }?;
         index.say(&journal);
@@ -327,6 +328,10 @@ struct Builder {
     index: ArchiveIndex,
     real_root: PathBuf,
     restored: NameSet,
+    /// The numbers of the first source and chunk that name a TIFF.
+    named: NameMap<(usize, usize)>,
+    /// Those that name one again, each with the first.
+    named_again: Vec<[(usize, usize); 2]>,
     relocated: u64,
 }
 
@@ -342,7 +347,14 @@ impl Builder {
             sources: SourceEntries::default(),
             findings: Vec::new(),
         };
-        Ok(Builder { index, real_root, restored: NameSet::default(), relocated: 0 })
+        Ok(Builder {
+            index,
+            real_root,
+            restored: NameSet::default(),
+            named: NameMap::default(),
+            named_again: Vec::new(),
+            relocated: 0,
+        })
     }
 
     fn find(&mut self, severity: Severity, code: &'static str, item: &str, text: impl Into<String>) {
@@ -379,6 +391,7 @@ impl Builder {
             self.index.sources.twice.insert(self.index.sources.len());
         }
         self.put_in_order(&mut entry);
+        self.note_names(&entry);
         self.index.sources.entries.push(Kept::Ours(number));
     }
 
@@ -428,6 +441,7 @@ impl Builder {
         let restore_as = self.wav_name(&name);
         let mut entry = SourceEntry { record: source.record, chunks, failed, restore_as };
         self.put_in_order(&mut entry);
+        self.note_names(&entry);
         self.index.sources.entries.push(Kept::Original(Box::new(entry)));
     }
 
@@ -467,6 +481,18 @@ impl Builder {
         }
     }
 
+    /// Notes which TIFFs the next source names.
+    fn note_names(&mut self, source: &SourceEntry) {
+        for (at, chunk) in source.chunks.iter().enumerate() {
+            let Some(tiff) = &chunk.tiff else { continue };
+            let here = (self.index.sources.len(), at);
+            let first = *self.named.get_or_insert(tiff, here);
+            if first != here {
+                self.named_again.push([first, here]);
+            }
+        }
+    }
+
     fn finish(mut self) -> Result<ArchiveIndex> {
         if self.relocated > 0 {
             let text = format!(
@@ -475,30 +501,22 @@ impl Builder {
             );
             self.find(Severity::Note, "paths-relocated", MANIFEST_NAME, text);
         }
-        // The numbers of the first source and chunk that name a TIFF.
-        let mut first: NameMap<(usize, usize)> = NameMap::default();
-        let mut twice = Vec::new();
-        for (number, source) in self.index.sources.iter().enumerate() {
-            let source = source?;
-            for (at, chunk) in source.chunks.iter().enumerate() {
-                let Some(tiff) = &chunk.tiff else { continue };
-                let (other, other_at) = *first.get_or_insert(tiff, (number, at));
-                if (other, other_at) == (number, at) {
-                    continue;
-                }
-                let Some(other) = self.index.sources.get(other).transpose()? else { continue };
-                if let Some(other_chunk) = other.chunks.get(other_at) {
-                    twice.push(named_twice(tiff, (&other, other_chunk), (&source, chunk)));
-                }
+        for [first, second] in self.named_again {
+            let sources = &self.index.sources;
+            let (Some(a), Some(b)) = (sources.get(first.0).transpose()?, sources.get(second.0).transpose()?) else {
+                continue;
+            };
+            if let (Some(first), Some(second)) = (a.chunks.get(first.1), b.chunks.get(second.1)) {
+                self.index.findings.push(named_twice((&a, first), (&b, second)));
             }
         }
-        self.index.findings.extend(twice);
         Ok(self.index)
     }
 }
 
 /// Two chunks, each with its source, that name one TIFF.
-fn named_twice(tiff: &str, first: (&SourceEntry, &ChunkEntry), second: (&SourceEntry, &ChunkEntry)) -> Finding {
+fn named_twice(first: (&SourceEntry, &ChunkEntry), second: (&SourceEntry, &ChunkEntry)) -> Finding {
+    let tiff = second.1.tiff.as_deref().unwrap_or_default();
     let (a, b) = (first.0.name(), second.0.name());
     if first.1.record.flac_sha256 == second.1.record.flac_sha256 {
         return finding(Severity::Warning, "tiff-named-twice", tiff, format!("{a} and {b} both name this TIFF"));

@@ -159,16 +159,16 @@ impl Replay {
         text.flat_map(|text| self.lines.iter().map(|(offset, len)| entry_at(text, *offset, *len as usize)))
     }
 
-    /// The sources of all whole entries, each as its last entry says.
+    /// Puts the sources of all whole entries into `files`, each as its last entry says.
     ///
     /// # Errors
     /// As [`Replay::entries`].
-    pub fn sources(&self) -> Result<Files> {
-        let mut files = Files::default();
+    pub(crate) fn put_into(&self, files: &mut Files) -> Result<()> {
         for entry in self.entries() {
-            files.put_stored(entry?.1)?;
+            let (entry, place) = entry?;
+            files.put_stored(&entry.source.relative_path, place);
         }
-        Ok(files)
+        Ok(())
     }
 }
 

@@ -39,7 +39,7 @@ mod values;
 
 pub(crate) use atomic::clear_partial;
 pub use atomic::{sync_dir, write_atomically};
-pub use digest::{NameMap, NameSet};
+pub(crate) use digest::{NameMap, NameSet};
 pub use file::{FORMAT, FORMAT_VERSION, MANIFEST_NAME, Manifest, ReadLimits, SIGNATURE_NAME, created_by};
 pub use files::{Files, Place};
 pub use home::{PAYLOAD_DIR, archive_dir, bag_around, side_dir};

@@ -32,8 +32,20 @@ pub(crate) fn remarks(found: &Found) -> Vec<Finding> {
     findings
 }
 
+/// The TIFFs that the manifest names.
+///
+/// # Errors
+/// Where a source cannot be read out of the manifest any more.
+pub(crate) fn listed(found: &Found) -> Result<NameSet> {
+    let mut listed = NameSet::default();
+    for chunk in found.sources.chunks() {
+        listed.insert(&chunk?.output);
+    }
+    Ok(listed)
+}
+
 /// `SHA256SUMS` against the manifest, line by line. Archives of the originals have none.
-pub(crate) fn sums(dir: &Path, found: &Found, interrupt: &Interrupt) -> Result<Vec<Finding>> {
+pub(crate) fn sums(dir: &Path, found: &Found, listed: &NameSet, interrupt: &Interrupt) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let path = dir.join(SUMS_NAME);
     let (sums, faults) = match Sums::read_faulty(dir) {
@@ -46,10 +58,8 @@ pub(crate) fn sums(dir: &Path, found: &Found, interrupt: &Interrupt) -> Result<V
         Err(e) => return Ok(vec![Finding::new("sums-unreadable", SUMS_NAME, e)]),
     };
     findings.extend(faults.into_iter().map(|fault| Finding::new("sums-unreadable", SUMS_NAME, fault)));
-    let mut listed = NameSet::default();
     for chunk in found.sources.chunks() {
         let chunk = chunk?;
-        listed.insert(&chunk.output);
         let Some(expected) = chunk.tiff_sha256 else { continue };
         match sums.get(&chunk.output) {
             Some(sum) if sum == expected => {}
@@ -190,7 +200,7 @@ const DROPPINGS: [&str; 4] = [".DS_Store", "Thumbs.db", "desktop.ini", "lost+fou
 /// Looks for files that no manifest names.
 pub(crate) struct Extras<'a> {
     dir: &'a Path,
-    listed: NameSet,
+    listed: &'a NameSet,
     original: bool,
     ignore: &'a dyn Fn(&str, &Path) -> bool,
     findings: Vec<Finding>,
@@ -198,18 +208,19 @@ pub(crate) struct Extras<'a> {
 
 impl<'a> Extras<'a> {
     /// Files for which `ignore` (relative path, path) says so are meant to be there.
-    pub(crate) fn of(dir: &'a Path, found: &'a Found, ignore: &'a dyn Fn(&str, &Path) -> bool) -> Result<Vec<Finding>> {
+    pub(crate) fn of(
+        dir: &'a Path,
+        found: &Found,
+        listed: &'a NameSet,
+        ignore: &'a dyn Fn(&str, &Path) -> bool,
+    ) -> Vec<Finding> {
         if found.from_tiffs {
             // Reading the TIFFs has told all that is to be told about them.
-            return Ok(Vec::new());
-        }
-        let mut listed = NameSet::default();
-        for chunk in found.sources.chunks() {
-            listed.insert(&chunk?.output);
+            return Vec::new();
         }
         let mut extras = Extras { dir, listed, original: found.original, ignore, findings: Vec::new() };
         extras.walk(Path::new(""));
-        Ok(extras.findings)
+        extras.findings
     }
 
     fn walk(&mut self, relative: &Path) {

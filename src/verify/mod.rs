@@ -289,15 +289,17 @@ impl<'a> Checker<'a> {
     /// What can be seen without reading the TIFFs.
     fn check_books(&self) -> Result<()> {
         let interrupt = self.ctx.interrupt;
-        books::remarks(&self.found).into_iter().for_each(|finding| self.found(None, finding));
-        books::sums(&self.dir, &self.found, interrupt)?.into_iter().for_each(|finding| self.found(None, finding));
-        books::bag(&self.dir, &self.found, interrupt)?.into_iter().for_each(|finding| self.found(None, finding));
+        let listed = books::listed(&self.found)?;
+        let tell = |findings: Vec<Finding>| findings.into_iter().for_each(|finding| self.found(None, finding));
+        tell(books::remarks(&self.found));
+        tell(books::sums(&self.dir, &self.found, &listed, interrupt)?);
+        tell(books::bag(&self.dir, &self.found, interrupt)?);
         let own: Vec<&Path> = [&self.options.report, &self.options.state].into_iter().flatten().map(|p| &**p).collect();
         let ignore = |name: &str, path: &Path| {
             self.options.ignore.iter().any(|pattern| glob_matches(pattern, name))
                 || own.iter().any(|own| same_file(own, path))
         };
-        books::Extras::of(&self.dir, &self.found, &ignore)?.into_iter().for_each(|finding| self.found(None, finding));
+        tell(books::Extras::of(&self.dir, &self.found, &listed, &ignore));
         for (number, source) in self.found.sources.iter().enumerate() {
             let source = source?;
             // Where chunks are missing that the TIFFs themselves speak of, that has been said.

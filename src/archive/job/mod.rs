@@ -222,8 +222,7 @@ impl<'a> Source<'a> {
     fn write_own_flac(&mut self, offset: u64, len: u64, analyzer: Box<preview::Analyzer>) -> Result<()> {
         let size = self.candidate_len()?;
         let file = self.file.clone();
-        let path = self.temp_path(0);
-        let mut out = ChunkFile::create(path.clone(), self.head_len(size)?)?;
+        let mut out = ChunkFile::create(self.temp_path(0), self.head_len(size)?)?;
         let mut others = Vec::new();
         let (sha, interrupt) = (&mut self.sha, &self.ctx.interrupt);
         if offset > 0 {
@@ -263,8 +262,7 @@ impl<'a> Source<'a> {
     fn write_attached(&mut self) -> Result<()> {
         let size = self.candidate_len()?;
         let file = self.file.clone();
-        let path = self.temp_path(0);
-        let mut out = ChunkFile::create(path.clone(), self.head_len(size)?)?;
+        let mut out = ChunkFile::create(self.temp_path(0), self.head_len(size)?)?;
         let mut others = Vec::new();
         let (sha, interrupt) = (&mut self.sha, &self.ctx.interrupt);
         if size > 0 {
