@@ -1,9 +1,10 @@
 //! Whole previews, from samples to pixels: edge cases, sizes, ranges, and that nothing but the sound decides the bytes.
 
 use audio_tiff::preview::{
-    Analyzer, ChannelView, ColorMap, DbRange, Kind, Labels, Picture, RangeEstimator, Settings, Spectrum, describe,
-    encode_png, render, start_from_file_name,
+    Analyzer, ChannelView, ColorMap, DbRange, Drawing, Kind, Labels, Picture, RangeEstimator, Settings, Spectrum,
+    describe, encode_png, render, start_from_file_name,
 };
+use std::io::Read;
 
 fn analysed(rate: u32, bits: u8, planes: &[Vec<i32>], pieces: usize, settings: &Settings) -> Spectrum {
     let mut analyzer = Analyzer::new(rate, planes.len(), bits, settings).expect("supported");
@@ -22,7 +23,21 @@ fn range_of(spectra: &[&Spectrum]) -> DbRange {
 }
 
 fn drawn(spectrum: &Spectrum, settings: &Settings) -> Picture {
-    render(spectrum, &range_of(&[spectrum]), &Labels::default(), settings)
+    both_ways(&Drawing::new(spectrum, &range_of(&[spectrum]), &Labels::default(), settings)).0
+}
+
+/// The picture at once, and the stream of it drawn in bands, which are the same.
+fn both_ways(drawing: &Drawing<'_>) -> (Picture, Vec<u8>) {
+    let (picture, mut stream, mut back) = (drawing.picture(), Vec::new(), Vec::new());
+    let result: Result<(), std::convert::Infallible> = drawing.deflate(|piece| {
+        stream.extend_from_slice(piece);
+        Ok(())
+    });
+    let Ok(()) = result;
+    flate2::read::ZlibDecoder::new(&stream[..]).read_to_end(&mut back).expect("a zlib stream");
+    assert_eq!((picture.width, picture.height), (drawing.width(), drawing.height()));
+    assert!(back == picture.rgb);
+    (picture, stream)
 }
 
 fn noise(len: usize, amplitude: i32, seed: u32) -> Vec<i32> {
@@ -96,7 +111,7 @@ fn the_same_sound_gives_the_same_picture_on_every_machine() {
         recording_start: start_from_file_name("S4A03895_20190522_000000.wav"),
         ..Labels::default()
     };
-    let picture = render(&spectrum, &range_of(&[&spectrum]), &labels, &settings);
+    let (picture, stream) = both_ways(&Drawing::new(&spectrum, &range_of(&[&spectrum]), &labels, &settings));
     // FNV-1a.
     let sum = |bytes: &[u8]| {
         bytes
@@ -104,8 +119,13 @@ fn the_same_sound_gives_the_same_picture_on_every_machine() {
             .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
     };
     assert_eq!(
-        (sum(&spectrum.to_bytes()), sum(&encode_png(&picture))),
-        (16_728_820_908_727_788_806, 14_942_192_598_653_568_566)
+        [sum(&spectrum.to_bytes()), sum(&picture.rgb), sum(&stream), sum(&encode_png(&picture))],
+        [
+            16_728_820_908_727_788_806,
+            17_600_800_560_468_448_972,
+            17_061_587_792_458_459_878,
+            14_814_235_377_279_925_848
+        ]
     );
 }
 

@@ -10,7 +10,7 @@ use crate::flac::{HeaderWriter, SeekTable, StreamFormat, StreamInfo, VorbisComme
 use crate::format::Role;
 use crate::interrupt::Interrupt;
 use crate::positioned::ReadAt;
-use crate::preview::{self, Picture};
+use crate::preview::Drawing;
 use crate::source::remainder::RemainderIndex;
 
 /// The pixels of a FLAC page are rows of this many bytes, so the FLAC's length is a multiple of it.
@@ -173,16 +173,16 @@ pub(crate) fn flac_header_bound(seek_points: u64, comment: &VorbisComment) -> Re
 }
 
 /// A picture as a Deflate page of one strip.
-pub(crate) fn picture(file: &mut ChunkFile, picture: &Picture, description: String) -> Result<PageLayout> {
-    let stream = preview::encode_deflate(picture);
-    let offset = file.append(&stream)?;
+pub(crate) fn picture(file: &mut ChunkFile, drawing: &Drawing<'_>, description: String) -> Result<PageLayout> {
+    let offset = file.position();
+    drawing.deflate(|piece| file.append(piece).map(|_| ()))?;
     Ok(PageLayout {
-        width: picture.width,
-        height: picture.height,
+        width: drawing.width(),
+        height: drawing.height(),
         pixels: Pixels::Rgb8,
         compression: Compression::Deflate,
-        rows_per_strip: picture.height,
-        strips: vec![Strip { offset, len: stream.len() as u64 }],
+        rows_per_strip: drawing.height(),
+        strips: vec![Strip { offset, len: file.position() - offset }],
         description,
         subfile_type: 0,
         text_tags: Vec::new(),

@@ -1,8 +1,13 @@
-//! A picture in memory, with the few things that are drawn on it.
+//! A picture, and the few things that are drawn on it.
+//!
+//! It is drawn band by band, some rows at a time, so that neither memory nor the processor's cache has to hold all of it:
+//! what stands around the spectrogram is noted in a [`Sketch`] first, and each [`Band`] takes from it what lies within.
 
+use std::ops::Range;
+
+use super::deflate::Pixel;
 use super::font;
-use super::name::Name;
-use super::spare::Spare;
+use super::name::{self, Name};
 
 /// Red, green and blue.
 pub(crate) type Color = [u8; 3];
@@ -18,77 +23,224 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
-impl Drop for Picture {
-    fn drop(&mut self) {
-        u8::give_back(std::mem::take(&mut self.rgb));
+/// The colours of a picture of few: [`Palette::SHADES`] of a colour map, and those of what is drawn around it.
+pub(crate) struct Palette {
+    colors: Vec<Color>,
+}
+
+impl Palette {
+    /// Colours that a spectrogram uses of the 256 of its map. That is about one for each decibel; more would only draw the
+    /// noise more finely, and make the file half as large again.
+    pub(crate) const SHADES: usize = 64;
+
+    pub(crate) fn new(shades: [Color; Self::SHADES], others: impl IntoIterator<Item = Color>) -> Palette {
+        let mut palette = Palette { colors: shades.to_vec() };
+        for color in others {
+            if palette.number(color).is_none() {
+                palette.colors.push(color);
+            }
+        }
+        palette
+    }
+
+    /// Whether its colours can be told apart in a byte, and one number is left.
+    pub(crate) fn is_small(&self) -> bool {
+        self.colors.len() < 256
+    }
+
+    fn number(&self, color: Color) -> Option<usize> {
+        self.colors.iter().position(|own| *own == color)
     }
 }
 
-impl Picture {
-    /// A picture all of one colour.
-    pub(crate) fn filled(width: usize, height: usize, color: Color) -> Picture {
-        let mut rgb = u8::spare();
-        rgb.reserve_exact(3 * width * height.max(1));
-        rgb.extend(color.repeat(width));
-        (1..height).for_each(|_| rgb.extend_from_within(..3 * width));
-        rgb.truncate(3 * width * height);
-        Picture { width: width as u32, height: height as u32, rgb }
+/// A pixel of a picture that is being drawn.
+pub(crate) trait Ink: Pixel {
+    /// Of this colour, which is in the palette if the inks are its numbers.
+    fn of(color: Color, palette: &Palette) -> Self;
+    /// Of a shade of the colour map.
+    fn shade(shade: u8, palette: &Palette) -> Self;
+    fn color(self, palette: &Palette) -> Color;
+}
+
+/// Numbers of a [small](Palette::is_small) palette.
+impl Ink for u8 {
+    fn of(color: Color, palette: &Palette) -> u8 {
+        palette.number(color).unwrap_or_default() as u8
     }
 
-    /// Sets a pixel; outside the picture nothing happens.
-    pub(crate) fn set(&mut self, x: usize, y: usize, color: Color) {
-        if x < self.width as usize && y < self.height as usize {
-            let at = (y * self.width as usize + x) * 3;
-            self.rgb[at..at + 3].copy_from_slice(&color);
-        }
+    #[inline(always)]
+    fn shade(shade: u8, _: &Palette) -> u8 {
+        shade
     }
 
-    /// Fills a rectangle.
-    pub(crate) fn fill(&mut self, x: usize, y: usize, width: usize, height: usize, color: Color) {
-        for row in y..y + height {
-            for column in x..x + width {
-                self.set(column, row, color);
-            }
+    #[inline(always)]
+    fn color(self, palette: &Palette) -> Color {
+        palette.colors.get(usize::from(self)).copied().unwrap_or_default()
+    }
+}
+
+/// The colours themselves.
+impl Ink for u32 {
+    #[inline(always)]
+    fn of([r, g, b]: Color, _: &Palette) -> u32 {
+        u32::from_le_bytes([r, g, b, 0])
+    }
+
+    #[inline(always)]
+    fn shade(shade: u8, palette: &Palette) -> u32 {
+        u32::of(palette.colors[usize::from(shade)], palette)
+    }
+
+    #[inline(always)]
+    fn color(self, _: &Palette) -> Color {
+        let [r, g, b, _] = self.to_le_bytes();
+        [r, g, b]
+    }
+}
+
+/// Some rows of a picture.
+pub(crate) struct Band<'a, P> {
+    palette: &'a Palette,
+    width: usize,
+    rows: Range<usize>,
+    pixels: Vec<P>,
+}
+
+impl<'a, P: Ink> Band<'a, P> {
+    /// No rows yet, of `width` pixels.
+    pub(crate) fn new(width: usize, palette: &'a Palette) -> Band<'a, P> {
+        Band { palette, width, rows: 0..0, pixels: Vec::new() }
+    }
+
+    /// Becomes these rows of the picture, all of one colour.
+    pub(crate) fn move_to(&mut self, rows: Range<usize>, color: Color) {
+        self.pixels.clear();
+        self.pixels.resize(self.width * rows.len(), P::of(color, self.palette));
+        self.rows = rows;
+    }
+
+    /// Rows of the picture that these are.
+    pub(crate) fn rows(&self) -> Range<usize> {
+        self.rows.clone()
+    }
+
+    /// Row by row, from the left.
+    pub(crate) fn pixels(&self) -> &[P] {
+        &self.pixels
+    }
+
+    /// Whether any of `height` rows from `y` on are here.
+    pub(crate) fn meets(&self, y: usize, height: usize) -> bool {
+        y < self.rows.end && y + height > self.rows.start
+    }
+
+    /// Fills a rectangle, as far as it is here.
+    pub(crate) fn fill(&mut self, x: usize, y: usize, width: usize, height: usize, ink: P) {
+        for row in y.max(self.rows.start)..(y + height).min(self.rows.end) {
+            self.line_mut(x, row, width).fill(ink);
         }
     }
 
     /// The `len` pixels from `(x, y)` to the right; fewer at the edge, none outside.
-    pub(crate) fn line_mut(&mut self, x: usize, y: usize, len: usize) -> &mut [Color] {
-        let (width, height) = (self.width as usize, self.height as usize);
-        if y >= height || x >= width {
+    pub(crate) fn line_mut(&mut self, x: usize, y: usize, len: usize) -> &mut [P] {
+        if !self.rows.contains(&y) || x >= self.width {
             return &mut [];
         }
-        let (pixels, _) = self.rgb.as_chunks_mut();
-        &mut pixels[y * width + x..][..len.min(width - x)]
+        &mut self.pixels[(y - self.rows.start) * self.width + x..][..len.min(self.width - x)]
     }
 
-    /// Copies `len` pixels from `(x, y)` to the same place of line `to`, which lies below.
-    pub(crate) fn repeat_line(&mut self, x: usize, y: usize, len: usize, to: usize) {
-        let (width, height) = (self.width as usize, self.height as usize);
-        if y < to && to < height && x < width {
-            let from = (y * width + x) * 3;
-            self.rgb.copy_within(from..from + len.min(width - x) * 3, (to * width + x) * 3);
+    /// Copies `len` pixels from `(x, y)` to the same place of the rows `to`, which lie below; all of them are here.
+    pub(crate) fn repeat_line(&mut self, x: usize, y: usize, len: usize, to: Range<usize>) {
+        let len = len.min(self.width.saturating_sub(x));
+        let at = |row: usize| (row - self.rows.start) * self.width + x;
+        for row in to {
+            self.pixels.copy_within(at(y)..at(y) + len, at(row));
         }
+    }
+}
+
+/// Rectangles and texts, in the order in which they are drawn.
+#[derive(Default)]
+pub(crate) struct Sketch {
+    marks: Vec<Mark>,
+}
+
+struct Mark {
+    x: usize,
+    y: usize,
+    shape: Shape,
+    color: Color,
+}
+
+enum Shape {
+    Rectangle {
+        width: usize,
+        height: usize,
+    },
+    /// Each dot so many pixels large.
+    Text {
+        text: String,
+        zoom: usize,
+    },
+    Name {
+        name: Name,
+        zoom: usize,
+    },
+}
+
+impl Sketch {
+    /// Fills a rectangle.
+    pub(crate) fn fill(&mut self, x: usize, y: usize, width: usize, height: usize, color: Color) {
+        self.marks.push(Mark { x, y, shape: Shape::Rectangle { width, height }, color });
     }
 
     /// Writes a name with its upper left corner at `(x, y)`, each dot `zoom` pixels large.
-    pub(crate) fn name(&mut self, x: usize, y: usize, zoom: usize, name: &Name, color: Color) {
-        name.dots(|column, row| self.fill(x + column * zoom, y + row * zoom, zoom, zoom, color));
+    pub(crate) fn name(&mut self, x: usize, y: usize, zoom: usize, name: Name, color: Color) {
+        self.marks.push(Mark { x, y, shape: Shape::Name { name, zoom }, color });
     }
 
     /// Writes text with its upper left corner at `(x, y)`, each dot `zoom` pixels large; returns where the next
     /// letter would begin.
     pub(crate) fn text(&mut self, x: usize, y: usize, zoom: usize, text: &str, color: Color) -> usize {
-        let mut at = x;
-        for letter in text.chars() {
-            for (row, bits) in font::glyph(letter).into_iter().enumerate() {
-                for column in (0..font::WIDTH).filter(|column| bits >> (font::WIDTH - 1 - column) & 1 == 1) {
-                    self.fill(at + column * zoom, y + row * zoom, zoom, zoom, color);
+        self.marks.push(Mark { x, y, shape: Shape::Text { text: text.to_owned(), zoom }, color });
+        x + text.chars().count() * font::ADVANCE * zoom
+    }
+
+    /// The colours of all of it.
+    pub(crate) fn colors(&self) -> impl Iterator<Item = Color> {
+        self.marks.iter().map(|mark| mark.color)
+    }
+
+    /// Draws what lies within the band; what lies outside the picture is left out.
+    pub(crate) fn draw<P: Ink>(&self, band: &mut Band<'_, P>) {
+        for Mark { x, y, shape, color } in &self.marks {
+            let height = match shape {
+                Shape::Rectangle { height, .. } => *height,
+                Shape::Text { zoom, .. } => font::HEIGHT * zoom,
+                Shape::Name { zoom, .. } => name::HEIGHT * zoom,
+            };
+            if !band.meets(*y, height) {
+                continue;
+            }
+            let ink = P::of(*color, band.palette);
+            let mut dot = |column: usize, row: usize, zoom: usize| {
+                band.fill(x + column * zoom, y + row * zoom, zoom, zoom, ink);
+            };
+            match shape {
+                Shape::Rectangle { width, height } => band.fill(*x, *y, *width, *height, ink),
+                Shape::Name { name, zoom } => name.dots(|column, row| dot(column, row, *zoom)),
+                Shape::Text { text, zoom } => {
+                    for (letter, glyph) in text.chars().map(font::glyph).enumerate() {
+                        for (row, bits) in glyph.into_iter().enumerate() {
+                            for column in (0..font::WIDTH).filter(|column| bits >> (font::WIDTH - 1 - column) & 1 == 1)
+                            {
+                                dot(letter * font::ADVANCE + column, row, *zoom);
+                            }
+                        }
+                    }
                 }
             }
-            at += font::ADVANCE * zoom;
         }
-        at
     }
 }
 
@@ -121,9 +273,39 @@ mod tests {
 
     #[test]
     fn drawing_outside_does_nothing() {
-        let mut picture = Picture::filled(4, 4, [0; 3]);
-        picture.fill(3, 3, 10, 10, [255; 3]);
-        picture.text(100, 100, 3, "x", [255; 3]);
-        assert_eq!(picture.rgb.iter().filter(|value| **value > 0).count(), 3);
+        let mut sketch = Sketch::default();
+        sketch.fill(3, 3, 10, 10, [255; 3]);
+        sketch.text(100, 100, 3, "x", [255; 3]);
+        sketch.name(100, 0, 3, Name::new("x"), [255; 3]);
+        let palette = Palette::new([[0; 3]; Palette::SHADES], sketch.colors());
+        let mut band: Band<'_, u8> = Band::new(4, &palette);
+        band.move_to(0..4, [0; 3]);
+        sketch.draw(&mut band);
+        assert_eq!(band.pixels().iter().filter(|number| **number > 0).count(), 1);
+    }
+
+    #[test]
+    fn bands_make_up_the_picture() {
+        let mut sketch = Sketch::default();
+        sketch.fill(0, 0, 9, 7, [1; 3]);
+        sketch.text(3, 2, 2, "Ay", [2; 3]);
+        sketch.name(12, 1, 1, Name::new("ö"), [3; 3]);
+        let palette = Palette::new([[0; 3]; Palette::SHADES], sketch.colors());
+        fn drawn<P: Ink>(sketch: &Sketch, palette: &Palette, height: usize) -> Vec<Color> {
+            let mut band: Band<'_, P> = Band::new(30, palette);
+            let rows = (0..25).step_by(height).flat_map(|top| {
+                band.move_to(top..25.min(top + height), [0; 3]);
+                sketch.draw(&mut band);
+                band.pixels().iter().map(|pixel| pixel.color(palette)).collect::<Vec<_>>()
+            });
+            rows.collect()
+        }
+        let whole = drawn::<u32>(&sketch, &palette, 25);
+        assert!([[1; 3], [2; 3], [3; 3]].iter().all(|color| whole.contains(color)));
+        for height in 1..=25 {
+            assert!(
+                drawn::<u8>(&sketch, &palette, height) == whole && drawn::<u32>(&sketch, &palette, height) == whole
+            );
+        }
     }
 }

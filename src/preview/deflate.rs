@@ -5,7 +5,7 @@
 //! above, the last place with the same two pixels, the last with the same one. That finds nearly all there is to find. The
 //! result depends on nothing but the picture.
 //!
-//! In: rows of RGB pixels. Out: one zlib stream.
+//! In: rows of pixels, as numbers of a palette or as they are. Out: one zlib stream of RGB pixels.
 
 /// Bytes per pixel.
 const PIXEL: usize = 3;
@@ -14,174 +14,361 @@ const LONGEST: usize = 258 / PIXEL;
 const FARTHEST: usize = 32_767;
 /// Tokens per block, each of which has codes of its own.
 const BLOCK: usize = 1 << 15;
-const HASH_BITS: u32 = 13;
 /// Symbols for literals, the end of a block, and lengths; for distances; for the lengths of codes.
 const LITERALS: usize = 286;
 const DISTANCES: usize = 30;
 const CODE_LENGTHS: usize = 19;
 const END_OF_BLOCK: usize = 256;
 
-/// What a block is made of.
+/// How pixels are held while matches are looked for.
+pub(crate) trait Pixel: Copy + Eq {
+    /// Stands in front of each row: no match leads across the ends of rows. It is no pixel.
+    const EDGE: Self;
+    /// Pixels that are compared at once.
+    const WIDE: usize;
+    /// How many of these agree from the start; 0 where there are fewer.
+    fn common(a: &[Self], b: &[Self]) -> usize;
+    /// A place in a [`Table`] for a pixel, and for it with the next.
+    fn hash(self) -> usize;
+    fn hash_with(self, next: Self) -> usize;
+}
+
+const HASH_BITS: u32 = 12;
+
+/// Numbers of a palette; 255 is none of them.
+impl Pixel for u8 {
+    const EDGE: u8 = 255;
+    const WIDE: usize = 8;
+
+    #[inline(always)]
+    fn common(a: &[u8], b: &[u8]) -> usize {
+        let (Some(a), Some(b)) = (a.first_chunk(), b.first_chunk()) else { return 0 };
+        ((u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).trailing_zeros() / 8) as usize
+    }
+
+    #[inline(always)]
+    fn hash(self) -> usize {
+        self.into()
+    }
+
+    /// All pairs of the first 64 numbers have places of their own.
+    #[inline(always)]
+    fn hash_with(self, next: u8) -> usize {
+        usize::from(self) << 6 ^ usize::from(next)
+    }
+}
+
+/// Red, green and blue, from the lowest byte on.
+impl Pixel for u32 {
+    const EDGE: u32 = u32::MAX;
+    const WIDE: usize = 4;
+
+    #[inline(always)]
+    fn common(a: &[u32], b: &[u32]) -> usize {
+        let (Some(a), Some(b)) = (a.first_chunk::<4>(), b.first_chunk::<4>()) else { return 0 };
+        let all = |pixels: &[u32; 4]| pixels.iter().rev().fold(0, |all, pixel| all << 32 | u128::from(*pixel));
+        ((all(a) ^ all(b)).trailing_zeros() / 32) as usize
+    }
+
+    #[inline(always)]
+    fn hash(self) -> usize {
+        (self.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
+    }
+
+    #[inline(always)]
+    fn hash_with(self, next: u32) -> usize {
+        let mixed = self.wrapping_mul(0x9e37_79b1) ^ next.wrapping_mul(0x85eb_ca6b).rotate_left(15);
+        (mixed >> (32 - HASH_BITS)) as usize
+    }
+}
+
+/// What a block is made of, in 32 bits: a pixel as it is (its three bytes), the byte in front of a row of a PNG, or a match:
+/// its length in pixels, the symbol of its distance, and that symbol's extra bits.
 #[derive(Clone, Copy)]
-enum Token {
-    /// The byte in front of a row of a PNG.
-    Byte(u8),
-    /// A pixel as it is.
-    Pixel([u8; PIXEL]),
-    /// So many bytes as they stand so far back.
-    Match { length: u16, distance: u16 },
+struct Token(u32);
+
+impl Token {
+    const FILTER: Token = Token(1 << 30);
+    const MATCH: u32 = 1 << 31;
+
+    fn pixel([r, g, b]: [u8; PIXEL]) -> Token {
+        Token(u32::from_le_bytes([r, g, b, 0]))
+    }
+
+    /// So many pixels as they stand so many bytes back.
+    #[inline(always)]
+    fn copy(pixels: usize, distance: usize) -> Token {
+        let (symbol, _, extra) = distance_symbol(distance as u16);
+        Token(Self::MATCH | (pixels as u32) << 18 | (symbol as u32) << 13 | extra)
+    }
+
+    /// Length in pixels, symbol of the distance and its extra bits, if it is a match.
+    #[inline(always)]
+    fn as_match(self) -> Option<(usize, usize, u32)> {
+        (self.0 & Self::MATCH != 0).then_some((
+            (self.0 >> 18 & 127) as usize,
+            (self.0 >> 13 & 31) as usize,
+            self.0 & 0x1fff,
+        ))
+    }
+
+    /// The bytes as they are of anything else.
+    fn bytes(self) -> impl Iterator<Item = u8> {
+        let count = if self.0 & Self::FILTER.0 != 0 { 1 } else { PIXEL };
+        self.0.to_le_bytes().into_iter().take(count)
+    }
 }
 
 /// Compresses `rgb`, rows of `row_len` bytes (a multiple of 3). With `filter_bytes`, a zero goes before each row, as PNG
 /// wants it.
 pub(crate) fn zlib(rgb: &[u8], row_len: usize, filter_bytes: bool) -> Vec<u8> {
-    let mut out = Bits::new(rgb.len() / 4);
-    out.put(0x9c78, 16);
-    let mut checksum = simd_adler32::Adler32::new();
-    let mut finder = Finder::new(row_len / PIXEL, usize::from(filter_bytes));
-    let mut tokens = Vec::with_capacity(BLOCK + row_len);
-    let mut last: &[u8] = &[];
+    let mut stream = Zlib::new(row_len / PIXEL, filter_bytes);
+    let mut pixels: Vec<u32> = Vec::new();
     for row in rgb.chunks_exact(row_len.max(1)) {
-        if filter_bytes {
-            tokens.push(Token::Byte(0));
-            checksum.write(&[0]);
-        }
-        checksum.write(row);
-        finder.row(row, row == last, &mut tokens);
-        last = row;
-        if tokens.len() >= BLOCK {
-            write_block(&mut out, &tokens, false);
-            tokens.clear();
+        pixels.clear();
+        pixels.extend(row.as_chunks::<PIXEL>().0.iter().map(|[r, g, b]| u32::from_le_bytes([*r, *g, *b, 0])));
+        stream.row(&pixels, |pixel| {
+            let [r, g, b, _] = pixel.to_le_bytes();
+            [r, g, b]
+        });
+    }
+    stream.finish()
+}
+
+/// A zlib stream of rows that come one after the other.
+pub(crate) struct Zlib<P> {
+    filter_bytes: bool,
+    out: Bits,
+    checksum: simd_adler32::Adler32,
+    finder: Finder<P>,
+    tokens: Vec<Token>,
+    /// The last row's bytes.
+    rgb: Vec<u8>,
+}
+
+impl<P: Pixel> Zlib<P> {
+    /// For rows of `width` pixels; with `filter_bytes`, a zero goes before each.
+    pub(crate) fn new(width: usize, filter_bytes: bool) -> Zlib<P> {
+        let mut out = Bits::new();
+        out.put(0x9c78, 16);
+        Zlib {
+            filter_bytes,
+            out,
+            checksum: simd_adler32::Adler32::new(),
+            finder: Finder::new(width, usize::from(filter_bytes)),
+            tokens: Vec::with_capacity(BLOCK + width + 1),
+            rgb: Vec::new(),
         }
     }
-    write_block(&mut out, &tokens, true);
-    let mut bytes = out.finish();
-    bytes.extend(checksum.finish().to_be_bytes());
-    bytes
+
+    /// Takes in a row; `color` says what a pixel's bytes are.
+    pub(crate) fn row(&mut self, row: &[P], color: impl Fn(P) -> [u8; PIXEL]) {
+        if self.filter_bytes {
+            self.tokens.push(Token::FILTER);
+            self.checksum.write(&[0]);
+        }
+        if !self.finder.row(row, &color, &mut self.tokens) {
+            self.rgb.resize(PIXEL * row.len(), 0);
+            self.rgb.as_chunks_mut().0.iter_mut().zip(row).for_each(|(bytes, pixel)| *bytes = color(*pixel));
+        }
+        self.checksum.write(&self.rgb);
+        if self.tokens.len() >= BLOCK {
+            write_block(&mut self.out, &self.tokens, false);
+            self.tokens.clear();
+        }
+    }
+
+    /// Hands over the bytes of the stream that have come to be since the last time.
+    pub(crate) fn hand_over<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
+        self.out.hand_over(take)
+    }
+
+    /// The rest of the stream.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        write_block(&mut self.out, &self.tokens, true);
+        let mut bytes = self.out.finish();
+        bytes.extend(self.checksum.finish().to_be_bytes());
+        bytes
+    }
 }
 
-/// Where a pixel, or a pair of pixels, was last seen.
+/// Where a pixel, or a pair of pixels, was last seen: its number in the picture, edges counted, in the lower half, and its
+/// first byte, from the start of the data, in the upper half.
 #[derive(Clone, Copy)]
-struct Place {
-    /// The pixel's number in the picture, edges counted.
-    pixel: u32,
-    /// Its first byte, from the start of the data.
-    byte: u32,
+struct Place(u64);
+
+impl Place {
+    #[inline(always)]
+    fn new(pixel: usize, byte: usize) -> Place {
+        Place(pixel as u64 & 0xffff_ffff | (byte as u64) << 32)
+    }
+
+    #[inline(always)]
+    fn pixel(self) -> usize {
+        (self.0 & 0xffff_ffff) as usize
+    }
+
+    #[inline(always)]
+    fn byte(self) -> usize {
+        (self.0 >> 32) as usize
+    }
 }
 
-/// Stands in front of each row: no match leads across the ends of rows.
-const EDGE: u32 = u32::MAX;
+/// Places, and behind them one for what shall not be noted.
+struct Table(Box<[Place; (1 << HASH_BITS) + 1]>);
 
-/// Looks for matches. Pixels are numbers of 24 bits here.
-struct Finder {
+impl Table {
+    const NOWHERE: usize = 1 << HASH_BITS;
+
+    /// Notes a place, and says what was noted there.
+    #[inline(always)]
+    fn replace(&mut self, hash: usize, place: Place) -> Place {
+        std::mem::replace(&mut self.0[hash & (Self::NOWHERE - 1)], place)
+    }
+
+    /// Notes a place if `wanted`.
+    #[inline(always)]
+    fn note(&mut self, hash: usize, place: Place, wanted: bool) {
+        let at = if wanted { hash & (Self::NOWHERE - 1) } else { Self::NOWHERE };
+        self.0[at.min(Self::NOWHERE)] = place;
+    }
+}
+
+/// Looks for matches.
+struct Finder<P> {
     width: usize,
     lead: usize,
-    /// The latest rows: as many as a match can reach back to, and at most as many again.
-    pixels: Vec<u32>,
+    /// The latest rows, each behind an edge: as many as a match can reach back to, and at most as many again; and edges.
+    pixels: Vec<P>,
     reach: usize,
     /// Number in the picture of the first of these pixels, and of the row that comes next.
     first: usize,
     number: usize,
-    singles: Vec<Place>,
-    pairs: Vec<Place>,
+    singles: Table,
+    pairs: Table,
 }
 
-impl Finder {
-    fn new(width: usize, lead: usize) -> Finder {
+impl<P: Pixel> Finder<P> {
+    fn new(width: usize, lead: usize) -> Finder<P> {
         // What was never seen is taken for the first pixel (number 1, behind its edge), and compared like all others.
-        let table = || vec![Place { pixel: 1, byte: lead as u32 }; 1 << HASH_BITS];
+        let table = || Table(Box::new([Place::new(1, lead); (1 << HASH_BITS) + 1]));
         let reach = (width + 1) * (FARTHEST / (PIXEL * width + lead).max(1) + 2);
-        let pixels = Vec::with_capacity(2 * reach);
+        let mut pixels = Vec::with_capacity(2 * reach + P::WIDE);
+        pixels.push(P::EDGE);
         Finder { width, lead, pixels, reach, first: 0, number: 0, singles: table(), pairs: table() }
     }
 
-    /// Tokens for the next row, which may be the same as the last.
-    fn row(&mut self, rgb: &[u8], again: bool, tokens: &mut Vec<Token>) {
+    /// Tokens for the next row; returns whether it is the same as the last.
+    fn row(&mut self, row: &[P], color: impl Fn(P) -> [u8; PIXEL], tokens: &mut Vec<Token>) -> bool {
         let width = self.width;
         if self.pixels.len() + width + 1 > 2 * self.reach {
             let gone = self.pixels.len() - self.reach;
             self.pixels.drain(..gone);
             self.first += gone;
         }
-        if again {
-            self.pixels.extend_from_within(self.pixels.len() - (width + 1)..);
-        } else {
-            self.pixels.push(EDGE);
-            self.pixels.extend(rgb.as_chunks::<PIXEL>().0.iter().map(|[r, g, b]| u32::from_le_bytes([*r, *g, *b, 0])));
-        }
-        let stride = PIXEL * width + self.lead;
-        let row_pixel = self.number * (width + 1) + 1;
-        let row_byte = self.number * stride + self.lead;
+        let start = self.pixels.len();
+        self.pixels.extend_from_slice(row);
+        // Room to compare several at once up to the end.
+        self.pixels.extend(std::iter::repeat_n(P::EDGE, P::WIDE));
+        let again = self.tokens_for(start, color, tokens);
         self.number += 1;
-        let (earlier, row) = self.pixels.split_at(row_pixel - self.first);
-        let above = earlier.len().checked_sub(width + 1).map(|at| &earlier[at..at + width]);
+        self.pixels.truncate(start + width + 1);
+        again
+    }
+
+    /// The same for the row that begins at `pixels[start]`.
+    fn tokens_for(&mut self, start: usize, color: impl Fn(P) -> [u8; PIXEL], tokens: &mut Vec<Token>) -> bool {
+        let (width, pixels) = (self.width, &self.pixels[..]);
+        let stride = PIXEL * width + self.lead;
+        let above = start.checked_sub(width + 1);
+        let again = above.is_some_and(|above| pixels[above..above + width] == pixels[start..start + width]);
         let above = above.filter(|_| stride <= FARTHEST);
         if again && above.is_some() {
-            let whole = |pixels: usize| Token::Match { length: (PIXEL * pixels) as u16, distance: stride as u16 };
-            tokens.extend(std::iter::repeat_n(whole(LONGEST), width / LONGEST));
+            tokens.extend(std::iter::repeat_n(Token::copy(LONGEST, stride), width / LONGEST));
             if !width.is_multiple_of(LONGEST) {
-                tokens.push(whole(width % LONGEST));
+                tokens.push(Token::copy(width % LONGEST, stride));
             }
-            return;
+            return again;
         }
+        let row_byte = self.number * stride + self.lead;
         let mut x = 0;
         while x < width {
-            let rest = &row[x..width.min(x + LONGEST)];
-            let byte = row_byte + PIXEL * x;
-            let here = Place { pixel: (row_pixel + x) as u32, byte: byte as u32 };
-            let single = &mut self.singles[hash(rest[0], 0)];
-            let earlier_single = std::mem::replace(single, here);
-            let mut length = above.map_or(0, |above| common(&above[x..], rest));
-            let mut distance = stride;
-            let mut consider = |place: Place| {
-                let candidate = byte - place.byte as usize;
-                if candidate <= FARTHEST && candidate > 0 {
-                    let same = common(&self.pixels[place.pixel as usize - self.first..], rest);
-                    // A nearer place costs fewer bits.
-                    if same > length || same == length && candidate < distance {
-                        (length, distance) = (same, candidate);
-                    }
-                    return same;
-                }
-                0
-            };
-            let mut found = 0;
-            if let [one, two, ..] = rest {
-                let earlier = std::mem::replace(&mut self.pairs[hash(*one, *two)], here);
-                found = consider(earlier);
+            let (at, byte, room) = (start + x, row_byte + PIXEL * x, LONGEST.min(width - x));
+            let &[one, two, three, four, ..] = &pixels[at..] else { break };
+            let here = Place::new(self.first + at, byte);
+            let single = self.singles.replace(one.hash(), here);
+            let pair = self.pairs.replace(one.hash_with(two), here);
+            // Which of the three is longest nobody can foretell, a processor neither: all are looked at, and compared as
+            // numbers.
+            let mut best = above.map_or(0, |above| rank(common(pixels, above + x, at, room), stride));
+            for place in [pair, single] {
+                let distance = byte - place.byte();
+                let found = rank(common(pixels, place.pixel().wrapping_sub(self.first), at, room), distance);
+                best = best.max(if distance.wrapping_sub(1) < FARTHEST { found } else { 0 });
             }
-            // Where two pixels were found together, one by itself hardly ever leads further.
-            if found < 2 {
-                consider(earlier_single);
-            }
+            let (length, distance) = ranked(best);
             if length == 0 {
-                let [r, g, b, _] = rest[0].to_le_bytes();
-                tokens.push(Token::Pixel([r, g, b]));
+                tokens.push(Token::pixel(color(one)));
                 x += 1;
                 continue;
             }
-            tokens.push(Token::Match { length: (PIXEL * length) as u16, distance: distance as u16 });
+            tokens.push(Token::copy(length, distance));
+            // Most matches are of two or three pixels: these are noted without asking.
+            for (i, pair) in [(1, [two, three]), (2, [three, four])] {
+                let place = Place::new(here.pixel() + i, byte + PIXEL * i);
+                self.singles.note(pair[0].hash(), place, length > i);
+                self.pairs.note(pair[0].hash_with(pair[1]), place, length > i);
+            }
             // What is as in the row above was noted there.
-            if distance != stride {
-                for (i, two) in row[x + 1..(x + length + 1).min(width)].windows(2).enumerate() {
-                    let place = Place { pixel: here.pixel + 1 + i as u32, byte: here.byte + (PIXEL * (i + 1)) as u32 };
-                    self.singles[hash(two[0], 0)] = place;
-                    self.pairs[hash(two[0], two[1])] = place;
+            if length > 3 && distance != stride {
+                for (i, pair) in pixels[at..=at + length].array_windows::<2>().enumerate().skip(3) {
+                    let place = Place::new(here.pixel() + i, byte + PIXEL * i);
+                    self.singles.note(pair[0].hash(), place, true);
+                    self.pairs.note(pair[0].hash_with(pair[1]), place, true);
                 }
             }
             x += length;
         }
+        again
     }
 }
 
-fn hash(one: u32, two: u32) -> usize {
-    let mixed = one.wrapping_mul(0x9e37_79b1) ^ two.wrapping_mul(0x85eb_ca6b).rotate_left(15);
-    (mixed >> (32 - HASH_BITS)) as usize
+/// A number that is the greater, the longer a match is (in pixels), and of equal lengths the nearer it is (in bytes), which
+/// costs fewer bits.
+#[inline(always)]
+fn rank(length: usize, distance: usize) -> u32 {
+    (length << 16 | (0xffff - (distance & 0xffff))) as u32
 }
 
-/// How many pixels agree from the start.
-fn common(earlier: &[u32], later: &[u32]) -> usize {
-    earlier.iter().zip(later).take_while(|(a, b)| a == b).count()
+/// Length and distance of a [`rank`].
+#[inline(always)]
+fn ranked(rank: u32) -> (usize, usize) {
+    ((rank >> 16) as usize, 0xffff - (rank & 0xffff) as usize)
+}
+
+/// How many pixels agree from two places on, at most `room`. Behind the later one there are [`Pixel::WIDE`] pixels at least;
+/// 0 where the earlier one does not exist.
+#[inline(always)]
+fn common<P: Pixel>(pixels: &[P], earlier: usize, later: usize, room: usize) -> usize {
+    let (a, b) = (pixels.get(earlier..).unwrap_or_default(), pixels.get(later..).unwrap_or_default());
+    let mut same = P::common(a, b);
+    if same == P::WIDE && room > P::WIDE {
+        same += common_far(&a[P::WIDE..], &b[P::WIDE..]);
+    }
+    same.min(room)
+}
+
+#[inline(never)]
+fn common_far<P: Pixel>(mut a: &[P], mut b: &[P]) -> usize {
+    let mut before = 0;
+    loop {
+        let same = P::common(a, b);
+        before += same;
+        if same < P::WIDE || before >= LONGEST {
+            return before;
+        }
+        (a, b) = (&a[same..], &b[same..]);
+    }
 }
 
 /// Symbol, number of extra bits and their value of a match length (3 to 258).
@@ -198,6 +385,7 @@ fn length_symbol(length: u16) -> (usize, u32, u32) {
 }
 
 /// The same of a distance (1 to 32,768).
+#[inline(always)]
 fn distance_symbol(distance: u16) -> (usize, u32, u32) {
     let rest = u32::from(distance) - 1;
     if rest < 4 {
@@ -207,38 +395,51 @@ fn distance_symbol(distance: u16) -> (usize, u32, u32) {
     ((2 * extra + 2) as usize + (rest >> extra & 1) as usize, extra, rest & ((1 << extra) - 1))
 }
 
+/// Number of extra bits of a distance's symbol.
+fn distance_extra(symbol: usize) -> u32 {
+    (symbol as u32 / 2).saturating_sub(1)
+}
+
 /// A block with codes of its own (RFC 1951, 3.2.7).
 fn write_block(out: &mut Bits, tokens: &[Token], last: bool) {
     let (mut literals, mut distances) = ([0u32; LITERALS], [0u32; DISTANCES]);
-    literals[END_OF_BLOCK] = 1;
-    for token in tokens {
-        match *token {
-            Token::Byte(byte) => literals[usize::from(byte)] += 1,
-            Token::Pixel(pixel) => pixel.iter().for_each(|byte| literals[usize::from(*byte)] += 1),
-            Token::Match { length, distance } => {
-                literals[length_symbol(length).0] += 1;
-                distances[distance_symbol(distance).0] += 1;
+    // Neighbours are often alike; counted in turns, none waits for the one before it.
+    let mut turns = [([0u32; 128], [0u32; 32]); 2];
+    for (i, token) in tokens.iter().enumerate() {
+        match token.as_match() {
+            Some((pixels, distance, _)) => {
+                let (lengths, distances) = &mut turns[i % 2];
+                lengths[pixels] += 1;
+                distances[distance] += 1;
             }
+            None => token.bytes().for_each(|byte| literals[usize::from(byte)] += 1),
         }
+    }
+    literals[END_OF_BLOCK] = 1;
+    for (lengths, by_distance) in turns {
+        for (pixels, count) in lengths.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            literals[length_symbol((PIXEL * pixels) as u16).0] += count;
+        }
+        distances.iter_mut().zip(by_distance).for_each(|(sum, count)| *sum += count);
     }
     let (literals, distances) = (Code::new(&literals, 15), Code::new(&distances, 15));
     write_codes(out, &literals, &distances, last);
     // Matches are of whole pixels: few lengths, whose words and extra bits are put together once.
-    let lengths: [(u64, u32); LONGEST + 1] = std::array::from_fn(|pixels| {
-        if pixels == 0 { (0, 0) } else { literals.word_with(length_symbol((PIXEL * pixels) as u16)) }
+    let lengths: [(u64, u32); 128] = std::array::from_fn(|pixels| match pixels {
+        1..=LONGEST => literals.word_with(length_symbol((PIXEL * pixels) as u16)),
+        _ => (0, 0),
+    });
+    let distances: [(u64, u32, u32); 32] = std::array::from_fn(|symbol| {
+        let (bits, count) = if symbol < DISTANCES { distances.word(symbol) } else { (0, 0) };
+        (bits, count, count + distance_extra(symbol))
     });
     for token in tokens {
-        match *token {
-            Token::Byte(byte) => literals.put(out, usize::from(byte)),
-            Token::Pixel([r, g, b]) => {
-                let [r, g, b] = [r, g, b].map(|byte| literals.word(byte.into()));
-                out.put(r.0 | g.0 << r.1 | b.0 << (r.1 + g.1), r.1 + g.1 + b.1);
+        match token.as_match() {
+            Some((pixels, distance, extra)) => {
+                let (length, (distance, count, whole)) = (lengths[pixels], distances[distance]);
+                out.put(length.0 | (distance | u64::from(extra) << count) << length.1, length.1 + whole);
             }
-            Token::Match { length, distance } => {
-                let length = lengths[usize::from(length) / PIXEL];
-                let distance = distances.word_with(distance_symbol(distance));
-                out.put(length.0 | distance.0 << length.1, length.1 + distance.1);
-            }
+            None => token.bytes().for_each(|byte| literals.put(out, usize::from(byte))),
         }
     }
     literals.put(out, END_OF_BLOCK);
@@ -362,8 +563,8 @@ struct Bits {
 }
 
 impl Bits {
-    fn new(room: usize) -> Bits {
-        Bits { bytes: vec![0; room.max(64)], len: 0, pending: 0, count: 0 }
+    fn new() -> Bits {
+        Bits { bytes: vec![0; 1 << 12], len: 0, pending: 0, count: 0 }
     }
 
     /// At most 56 bits at a time, which three words, or a match with its extra bits, stay below.
@@ -379,6 +580,14 @@ impl Bits {
         // In two steps, as 64 bits cannot be shifted out in one.
         self.pending = self.pending >> (whole / 2) >> (whole / 2);
         self.count -= whole;
+    }
+
+    /// Hands over the whole bytes, and begins anew behind them.
+    fn hand_over<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
+        let taken = take(&self.bytes[..self.len]);
+        self.len = 0;
+        self.bytes[..8].copy_from_slice(&self.pending.to_le_bytes());
+        taken
     }
 
     fn finish(mut self) -> Vec<u8> {
@@ -436,6 +645,39 @@ mod tests {
     }
 
     #[test]
+    fn palettes_and_pieces_come_back_as_well() {
+        let mut state = 7u32;
+        let mut random = move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 16
+        };
+        let color = |number: u8| [number.wrapping_mul(37), number, 255 - number];
+        for (width, colors) in [(1, 3), (7, 2), (8, 255), (100, 64), (1280, 70), (1280, 4), (11_000, 255)] {
+            let mut pixels: Vec<u8> = Vec::new();
+            while pixels.len() < 60 * width {
+                let run = 1 + random() % if random() % 9 == 0 { 300 } else { 3 };
+                let number = (random() % colors * (random() % 3) / 2) as u8;
+                pixels.extend((0..run).map(|_| number));
+                if random() % 200 == 0 {
+                    pixels.extend_from_within(pixels.len().saturating_sub(width)..);
+                }
+            }
+            pixels.truncate(60 * width);
+            let (mut stream, mut packed) = (Zlib::new(width, false), Vec::new());
+            for (y, row) in pixels.chunks(width).enumerate() {
+                stream.row(row, color);
+                if y % 5 == 0 {
+                    stream.hand_over(|bytes| packed.extend_from_slice(bytes));
+                }
+            }
+            packed.extend(stream.finish());
+            let mut back = Vec::new();
+            flate2::read::ZlibDecoder::new(&packed[..]).read_to_end(&mut back).expect("a zlib stream");
+            assert!(back == pixels.iter().flat_map(|number| color(*number)).collect::<Vec<u8>>(), "{width}, {colors}");
+        }
+    }
+
+    #[test]
     fn symbols_are_those_of_the_specification() {
         // RFC 1951, 3.2.5.
         for (length, expected) in [
@@ -457,6 +699,7 @@ mod tests {
             (32_767, (29, 13, 8190)),
         ] {
             assert_eq!(distance_symbol(distance), expected, "distance {distance}");
+            assert_eq!(distance_extra(expected.0), expected.1, "distance {distance}");
         }
     }
 

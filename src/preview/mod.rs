@@ -61,6 +61,6 @@ pub use clock::{WallClock, start_from_file_name};
 pub use colormap::ColorMap;
 pub use encode::{describe, encode_deflate, encode_png};
 pub use range::{DbRange, Histogram, RangeEstimator};
-pub use render::{Labels, render};
+pub use render::{Drawing, Labels, render};
 pub use settings::{ChannelView, Kind, Settings};
 pub use spectrum::Spectrum;

@@ -12,9 +12,12 @@
 //!  0:00:00    1:00:00    2:00:00                                elapsed time
 //! ```
 
+use std::ops::Range;
+
 use super::axes::{Tick, clock_ticks, elapsed_text, elapsed_ticks, frequency_ticks, kilohertz};
-use super::canvas::{Color, Picture, shortened, text_width};
+use super::canvas::{Band, Color, Ink, Palette, Picture, Sketch, shortened, text_width};
 use super::clock::WallClock;
+use super::deflate::Zlib;
 use super::font;
 use super::layout::Layout;
 use super::name::{self, Name};
@@ -32,12 +35,13 @@ const PEAK: Color = [58, 92, 114];
 const RMS: Color = [118, 170, 192];
 const CLIPPED: Color = [236, 44, 44];
 
-/// Colours that a spectrogram uses of the 256 of its map. That is about one for each decibel; more would only draw the
-/// noise more finely, and make the file half as large again.
-const SHADES: usize = 64;
+/// Pixels that are drawn at a time: they stay in the processor's cache until they are compressed.
+const BAND_PIXELS: usize = 48 << 10;
 
 /// Picture columns that are coloured at a time.
-const BLOCK: usize = 16;
+const BLOCK: usize = 64;
+
+const SHADES: usize = Palette::SHADES;
 
 /// Columns that a long name gets at least.
 const LEAST_NAME: usize = 120;
@@ -123,65 +127,161 @@ impl Frame {
 /// Where [`Settings::db_range`] is given, it is taken instead of `range`. Settings must be those of the analysis, save
 /// for the colours and `db_range`; a picture of other sizes is drawn all the same, but with bands left out or repeated.
 pub fn render(spectrum: &Spectrum, range: &DbRange, labels: &Labels, settings: &Settings) -> Picture {
-    let frame = Frame::new(spectrum, labels, settings);
-    let range = settings.db_range.unwrap_or(*range);
-    let mut picture = Picture::filled(frame.width, frame.height, PAPER);
-    let table = settings.color_map.table();
-    draw_values(&mut picture, &frame, spectrum, &range, &table);
-    if frame.layout.axes {
-        draw_title(&mut picture, &frame, spectrum, &range, labels, &table);
-        draw_frequencies(&mut picture, &frame, spectrum);
-        draw_level(&mut picture, &frame, spectrum);
-        draw_times(&mut picture, &frame, spectrum, labels);
+    Drawing::new(spectrum, range, labels, settings).picture()
+}
+
+/// A picture that is drawn band by band.
+pub struct Drawing<'a> {
+    spectrum: &'a Spectrum,
+    frame: Frame,
+    values: DrawnValues<'a>,
+    sketch: Sketch,
+    palette: Palette,
+}
+
+impl<'a> Drawing<'a> {
+    /// Lays out the picture that [`render`] draws of the same things.
+    pub fn new(spectrum: &'a Spectrum, range: &DbRange, labels: &Labels, settings: &Settings) -> Drawing<'a> {
+        let frame = Frame::new(spectrum, labels, settings);
+        let range = settings.db_range.unwrap_or(*range);
+        let table = settings.color_map.table();
+        let mut sketch = Sketch::default();
+        if frame.layout.axes {
+            draw_title(&mut sketch, &frame, spectrum, &range, labels, &table);
+            draw_frequencies(&mut sketch, &frame, spectrum);
+            draw_level_scale(&mut sketch, &frame);
+            draw_times(&mut sketch, &frame, spectrum, labels);
+        }
+        let shades = std::array::from_fn(|shade| table[shade * 255 / (SHADES - 1)]);
+        let palette = Palette::new(shades, [PAPER, STRIP, PEAK, RMS, CLIPPED].into_iter().chain(sketch.colors()));
+        Drawing { spectrum, values: DrawnValues::new(spectrum, &frame, &range), frame, sketch, palette }
     }
-    picture
+
+    /// In pixels.
+    pub fn width(&self) -> u32 {
+        self.frame.width as u32
+    }
+
+    /// In pixels.
+    pub fn height(&self) -> u32 {
+        self.frame.height as u32
+    }
+
+    /// All of it at once.
+    pub fn picture(&self) -> Picture {
+        let mut rgb = Vec::with_capacity(3 * self.frame.width * self.frame.height);
+        let taken: Result<(), std::convert::Infallible> = self.each_band::<u32, _>(|band| {
+            rgb.extend(band.pixels().iter().flat_map(|pixel| pixel.color(&self.palette)));
+            Ok(())
+        });
+        let Ok(()) = taken;
+        Picture { width: self.width(), height: self.height(), rgb }
+    }
+
+    /// The picture's pixels as one zlib stream, row by row without filters, which `take` gets in pieces: what a TIFF page of
+    /// one strip with compression 8 (Deflate) and no predictor holds.
+    ///
+    /// # Errors
+    /// Those of `take`, which is not called again then.
+    pub fn deflate<E>(&self, take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        match self.spectrum.values {
+            Values::Levels(_) if self.palette.is_small() => self.deflate_as::<u8, E>(take),
+            _ => self.deflate_as::<u32, E>(take),
+        }
+    }
+
+    fn deflate_as<P: Ink, E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut stream = Zlib::new(self.frame.width, false);
+        self.each_band::<P, E>(|band| {
+            for row in band.pixels().chunks(self.frame.width) {
+                stream.row(row, |pixel| pixel.color(&self.palette));
+            }
+            stream.hand_over(&mut take)
+        })?;
+        take(&stream.finish())
+    }
+
+    /// Draws the whole picture, some rows at a time from the top.
+    fn each_band<P: Ink, E>(&self, mut take: impl FnMut(&Band<'_, P>) -> Result<(), E>) -> Result<(), E> {
+        let (width, height) = (self.frame.width, self.frame.height);
+        let step = (BAND_PIXELS / width).max(1);
+        let mut band = Band::new(width, &self.palette);
+        for top in (0..height).step_by(step) {
+            band.move_to(top..height.min(top + step), PAPER);
+            self.values.draw(&self.frame, &self.palette, &mut band);
+            if self.frame.layout.axes {
+                draw_level(&mut band, &self.frame, self.spectrum, &self.palette);
+                self.sketch.draw(&mut band);
+            }
+            take(&band)?;
+        }
+        Ok(())
+    }
 }
 
 /// The spectrograms themselves.
-fn draw_values(picture: &mut Picture, frame: &Frame, spectrum: &Spectrum, range: &DbRange, table: &[Color; 256]) {
-    let (plot, layout) = (frame.plot, frame.layout);
-    let (columns, rows, bands) = (spectrum.columns(), spectrum.rows(), spectrum.bands as usize);
-    if columns == 0 {
-        return;
-    }
-    let colors: [Color; SHADES] = std::array::from_fn(|shade| table[shade * 255 / (SHADES - 1)]);
-    let shading = Shading::new(range);
-    let mut shades = vec![0; BLOCK * rows];
-    let lines: Vec<(usize, usize)> = (0..layout.streams * layout.bands)
-        .map(|line| {
-            let (stream, band) = (line / layout.bands, line % layout.bands);
+struct DrawnValues<'a> {
+    values: &'a Values,
+    rows: usize,
+    /// Which columns of the spectrum make up each column of the picture.
+    sources: Vec<Source>,
+    /// Rows of the spectrum and where they begin in the picture, from the top.
+    lines: Vec<(usize, usize)>,
+    shading: Shading,
+}
+
+impl<'a> DrawnValues<'a> {
+    fn new(spectrum: &'a Spectrum, frame: &Frame, range: &DbRange) -> DrawnValues<'a> {
+        let (plot, layout) = (frame.plot, frame.layout);
+        let (columns, rows, bands) = (spectrum.columns(), spectrum.rows(), spectrum.bands as usize);
+        let lines = (0..layout.streams).flat_map(|stream| {
             let top = plot.y + stream * (layout.stream_height() + layout.gap());
-            (stream * bands + band * bands / layout.bands, top + (layout.bands - 1 - band) * layout.band_height)
-        })
-        .filter(|(row, _)| *row < rows)
-        .collect();
-    // Values lie column by column, the picture row by row: a few columns at a time, so that both stay in the cache.
-    for x in (0..plot.width).step_by(BLOCK) {
-        let block = x..(x + BLOCK).min(plot.width);
-        match &spectrum.values {
-            Values::Levels(values) => {
-                for (x, shades) in block.clone().zip(shades.chunks_exact_mut(rows)) {
-                    fast_column(&shading, values, &Source::new(x, plot.width, columns), shades);
-                }
-                for (row, y) in &lines {
-                    let pixels = picture.line_mut(plot.x + x, *y, block.len());
-                    for (pixel, shades) in pixels.iter_mut().zip(shades.chunks_exact(rows)) {
-                        *pixel = colors[usize::from(shades[*row])];
+            (0..layout.bands).rev().map(move |band| {
+                (stream * bands + band * bands / layout.bands, top + (layout.bands - 1 - band) * layout.band_height)
+            })
+        });
+        DrawnValues {
+            values: &spectrum.values,
+            rows,
+            sources: (0..plot.width).filter(|_| columns > 0).map(|x| Source::new(x, plot.width, columns)).collect(),
+            lines: lines.filter(|(row, _)| *row < rows).collect(),
+            shading: Shading::new(range),
+        }
+    }
+
+    fn draw<P: Ink>(&self, frame: &Frame, palette: &Palette, band: &mut Band<'_, P>) {
+        let visible = |y: usize| y.max(band.rows().start)..(y + frame.layout.band_height).min(band.rows().end);
+        let lines: Vec<(usize, Range<usize>)> =
+            self.lines.iter().map(|(row, y)| (*row, visible(*y))).filter(|(_, rows)| !rows.is_empty()).collect();
+        let Some(lowest) = lines.iter().map(|(row, _)| *row).min() else { return };
+        let used = lowest..lines.iter().map(|(row, _)| row + 1).max().unwrap_or(lowest);
+        let mut shades = vec![0; BLOCK * used.len()];
+        // Values lie column by column, the picture row by row: a few columns at a time, so that both stay in the cache.
+        for (block, sources) in self.sources.chunks(BLOCK).enumerate() {
+            let x = frame.plot.x + block * BLOCK;
+            match self.values {
+                Values::Levels(values) => {
+                    fast_columns(&self.shading, values, self.rows, used.clone(), sources, &mut shades);
+                    for (row, y) in &lines {
+                        let pixels = band.line_mut(x, y.start, sources.len());
+                        for (pixel, shades) in pixels.iter_mut().zip(shades.chunks_exact(used.len())) {
+                            *pixel = P::shade(shades[row - used.start], palette);
+                        }
                     }
                 }
-            }
-            Values::Indices { colors: values, .. } => {
-                for (row, y) in &lines {
-                    let pixels = picture.line_mut(plot.x + x, *y, block.len());
-                    for (pixel, x) in pixels.iter_mut().zip(block.clone()) {
-                        *pixel = values[Source::new(x, plot.width, columns).nearest * rows + row];
+                Values::Indices { colors: values, .. } => {
+                    for (row, y) in &lines {
+                        let pixels = band.line_mut(x, y.start, sources.len());
+                        for (pixel, source) in pixels.iter_mut().zip(sources) {
+                            *pixel = P::of(values[source.nearest * self.rows + row], palette);
+                        }
                     }
                 }
             }
         }
-    }
-    for (_, y) in lines {
-        (1..layout.band_height).for_each(|below| picture.repeat_line(plot.x, y, plot.width, y + below));
+        for (_, rows) in lines {
+            band.repeat_line(frame.plot.x, rows.start, frame.plot.width, rows.start + 1..rows.end);
+        }
     }
 }
 
@@ -203,16 +303,21 @@ impl Shading {
         ((f32::from(stored) - self.low) * self.steps).clamp(0.0, (SHADES - 1) as f32)
     }
 
-    /// The shades of a picture column, lowest band first.
+    /// The shades of some rows (of `rows` in all) of picture columns, column by column, lowest band first.
     #[inline(always)]
-    fn column(&self, values: &[u16], source: &Source, shades: &mut [u8]) {
-        let rows = shades.len();
-        let left = &values[source.left * rows..][..rows];
+    fn columns(&self, values: &[u16], rows: usize, used: Range<usize>, sources: &[Source], shades: &mut [u8]) {
+        for (source, shades) in sources.iter().zip(shades.chunks_exact_mut(used.len())) {
+            let of = |column: usize| &values[column * rows..][used.clone()];
+            self.column(source, of(source.left), of(source.right), shades);
+        }
+    }
+
+    #[inline(always)]
+    fn column(&self, source: &Source, left: &[u16], right: &[u16], shades: &mut [u8]) {
         if source.left == source.right {
             shades.iter_mut().zip(left).for_each(|(shade, value)| *shade = to_shade(self.share(*value)));
             return;
         }
-        let right = &values[source.right * rows..][..rows];
         for ((shade, left), right) in shades.iter_mut().zip(left).zip(right) {
             let (left, right) = (self.share(*left), self.share(*right));
             *shade = to_shade(left + (right - left) * source.right_share);
@@ -227,7 +332,14 @@ fn to_shade(share: f32) -> u8 {
 }
 
 vectorised! {
-    fn fast_column(shading: &Shading, values: &[u16], source: &Source, shades: &mut [u8]) = Shading::column
+    fn fast_columns(
+        shading: &Shading,
+        values: &[u16],
+        rows: usize,
+        used: Range<usize>,
+        sources: &[Source],
+        shades: &mut [u8]
+    ) = Shading::columns
 }
 
 /// Which columns of the spectrum make up a column of the picture.
@@ -253,7 +365,7 @@ impl Source {
 }
 
 fn draw_title(
-    p: &mut Picture,
+    p: &mut Sketch,
     frame: &Frame,
     spectrum: &Spectrum,
     range: &DbRange,
@@ -292,8 +404,9 @@ fn draw_title(
     let taken = |text: &str| if text.is_empty() { 0 } else { text_width(text, zoom) + space };
     let room = scale_left.min(right).saturating_sub(left + taken(&facts) + taken(&clipped)) / zoom;
     let name = Name::new(&labels.source_name).shortened(room.max(LEAST_NAME));
-    p.name(left, y - (name::BASELINE - font::BASELINE) * zoom, zoom, &name, INK);
-    let mut x = left + name.width() * zoom + if name.width() > 0 { space } else { 0 };
+    let name_width = name.width();
+    p.name(left, y - (name::BASELINE - font::BASELINE) * zoom, zoom, name, INK);
+    let mut x = left + name_width * zoom + if name_width > 0 { space } else { 0 };
     for (text, color) in [(&facts, FAINT), (&clipped, CLIPPED)] {
         let letters = scale_left.saturating_sub(x) / (font::ADVANCE * zoom);
         if !text.is_empty() && letters >= LEAST_TEXT {
@@ -322,7 +435,7 @@ fn remark(spectrum: &Spectrum) -> Option<String> {
 }
 
 /// The colours and what they stand for, at the right; returns where it begins.
-fn draw_scale(p: &mut Picture, frame: &Frame, spectrum: &Spectrum, range: &DbRange, table: &[Color; 256]) -> usize {
+fn draw_scale(p: &mut Sketch, frame: &Frame, spectrum: &Spectrum, range: &DbRange, table: &[Color; 256]) -> usize {
     let zoom = frame.layout.zoom;
     let (mut x, y) = (frame.plot.x + frame.plot.width, TITLE_TOP * zoom);
     let space = font::ADVANCE * zoom;
@@ -356,7 +469,7 @@ fn minus(db: f64) -> String {
     text.trim_end_matches(".0").replace('-', "−")
 }
 
-fn draw_frequencies(p: &mut Picture, frame: &Frame, spectrum: &Spectrum) {
+fn draw_frequencies(p: &mut Sketch, frame: &Frame, spectrum: &Spectrum) {
     let (plot, layout) = (frame.plot, frame.layout);
     let zoom = layout.zoom;
     let height = layout.stream_height();
@@ -382,10 +495,14 @@ fn draw_frequencies(p: &mut Picture, frame: &Frame, spectrum: &Spectrum) {
     p.text(4 * zoom, plot.y, zoom, "kHz", FAINT);
 }
 
-fn draw_level(p: &mut Picture, frame: &Frame, spectrum: &Spectrum) {
+fn draw_level<P: Ink>(band: &mut Band<'_, P>, frame: &Frame, spectrum: &Spectrum, palette: &Palette) {
     let (plot, zoom) = (frame.plot, frame.layout.zoom);
     let (top, height) = (frame.strip_y, STRIP_HEIGHT * zoom);
-    p.fill(plot.x, top, plot.width, height, STRIP);
+    if !band.meets(top, height) {
+        return;
+    }
+    let [strip, peak_ink, rms, clipped_ink] = [STRIP, PEAK, RMS, CLIPPED].map(|color| P::of(color, palette));
+    band.fill(plot.x, top, plot.width, height, strip);
     let count = spectrum.levels.len();
     if count > 0 {
         for x in 0..plot.width {
@@ -394,17 +511,22 @@ fn draw_level(p: &mut Picture, frame: &Frame, spectrum: &Spectrum) {
             let levels = &spectrum.levels[first..end];
             let most = |value: fn(&Level) -> f32| levels.iter().map(value).fold(0.0, f32::max);
             let clipped = levels.iter().any(|level| level.clipped > 0);
-            let peak_color = if clipped { CLIPPED } else { PEAK };
-            for (value, color) in [(most(|level| level.peak), peak_color), (most(|level| level.rms), RMS)] {
+            let peak_ink = if clipped { clipped_ink } else { peak_ink };
+            for (value, ink) in [(most(|level| level.peak), peak_ink), (most(|level| level.rms), rms)] {
                 let bar = strip_share(value) * height as f64;
                 let bar = bar.round() as usize;
-                p.fill(plot.x + x, top + height - bar, 1, bar, color);
+                band.fill(plot.x + x, top + height - bar, 1, bar, ink);
             }
             if clipped {
-                p.fill((plot.x + x).saturating_sub(zoom / 2), top, zoom, 6 * zoom, CLIPPED);
+                band.fill((plot.x + x).saturating_sub(zoom / 2), top, zoom, 6 * zoom, clipped_ink);
             }
         }
     }
+}
+
+fn draw_level_scale(p: &mut Sketch, frame: &Frame) {
+    let (plot, zoom) = (frame.plot, frame.layout.zoom);
+    let (top, height) = (frame.strip_y, STRIP_HEIGHT * zoom);
     for (share, text) in [(0.0, "0"), (0.5, "−40"), (1.0, "−80")] {
         let y = top + (share * (height - zoom) as f64) as usize;
         p.fill(plot.x - 4 * zoom, y, 3 * zoom, zoom, LINE);
@@ -420,7 +542,7 @@ fn strip_share(amplitude: f32) -> f64 {
     (1.0 - db / STRIP_LOW_DB).clamp(0.0, 1.0)
 }
 
-fn draw_times(p: &mut Picture, frame: &Frame, spectrum: &Spectrum, labels: &Labels) {
+fn draw_times(p: &mut Sketch, frame: &Frame, spectrum: &Spectrum, labels: &Labels) {
     let (plot, zoom) = (frame.plot, frame.layout.zoom);
     let seconds = spectrum.seconds();
     let most = plot.width as f64 / (TIME_LABEL_ROOM * zoom as f64);
@@ -436,7 +558,7 @@ fn draw_times(p: &mut Picture, frame: &Frame, spectrum: &Spectrum, labels: &Labe
 }
 
 /// Ticks at `tick_y`, and as many labels at `text_y`, from `free_from` on, as do not touch.
-fn draw_time_ticks(p: &mut Picture, frame: &Frame, ticks: &[Tick], tick_y: usize, text_y: usize, mut free_from: usize) {
+fn draw_time_ticks(p: &mut Sketch, frame: &Frame, ticks: &[Tick], tick_y: usize, text_y: usize, mut free_from: usize) {
     let (plot, zoom) = (frame.plot, frame.layout.zoom);
     for tick in ticks {
         let x = plot.x + (tick.at * (plot.width - 1) as f64).round() as usize;

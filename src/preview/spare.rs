@@ -6,14 +6,12 @@
 use std::sync::{LazyLock, Mutex};
 use std::thread;
 
-/// The largest buffers that are kept, in bytes: the pixels of a picture, and the columns of a recording of a few minutes.
-const LARGEST_BYTES: usize = 4 << 20;
-const LARGEST_WORDS: usize = 5 << 18;
-/// How many of each kind are kept for each thread that the machine can run at once.
+/// The largest buffers that are kept, in bytes: the columns of a recording of a few minutes.
+const LARGEST: usize = 5 << 18;
+/// How many are kept for each thread that the machine can run at once.
 const KEPT: usize = 3;
 
-static BYTES: Pool<u8> = Pool::new(LARGEST_BYTES);
-static WORDS: Pool<u16> = Pool::new(LARGEST_WORDS);
+static WORDS: Pool<u16> = Pool::new(LARGEST);
 
 /// Values of which spare buffers are kept.
 pub(crate) trait Spare: Sized {
@@ -21,16 +19,6 @@ pub(crate) trait Spare: Sized {
     fn spare() -> Vec<Self>;
     /// Keeps a buffer for later; what is in it is dropped.
     fn give_back(buffer: Vec<Self>);
-}
-
-impl Spare for u8 {
-    fn spare() -> Vec<u8> {
-        BYTES.take()
-    }
-
-    fn give_back(buffer: Vec<u8>) {
-        BYTES.keep(buffer);
-    }
 }
 
 impl Spare for u16 {

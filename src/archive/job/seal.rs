@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::format::{self, ChunkMetadata, Role};
 use crate::manifest::{self, ChunkRecord, GroupRecord, Real, Restore, Sha256Sum, SourceRecord};
 use crate::parity::{self, Geometry, Subject};
-use crate::preview::{self, Labels};
+use crate::preview::{self, Drawing, Labels};
 use crate::timestamp;
 
 impl Source<'_> {
@@ -91,14 +91,15 @@ impl Source<'_> {
         let mut layouts = {
             let _alone = self.drawing.lock().unwrap_or_else(|e| e.into_inner());
             let spectrum = spectrum.take()?;
-            let picture = preview::render(&spectrum, range, &labels, settings);
+            let drawing = Drawing::new(&spectrum, range, &labels, settings);
             let about = preview::describe(&spectrum, range, &labels, settings);
             let mut page0 = self.page0(index, count, start, &sha.to_string(), about);
             page0["metadata"]["num_samples"] = json!(frames[index as usize]);
             if ctx.options.preview_png {
-                png = Some(Scratch::write(temp.with_extension("png"), &preview::encode_png(&picture))?);
+                let encoded = preview::encode_png(&drawing.picture());
+                png = Some(Scratch::write(temp.with_extension("png"), &encoded)?);
             }
-            vec![pages::picture(&mut out, &picture, container::to_ascii_json(&page0))?]
+            vec![pages::picture(&mut out, &drawing, container::to_ascii_json(&page0))?]
         };
         layouts[0].text_tags = self.opened.about.text_tags(labels.chunk_start());
         layouts[0].xmp = self.opened.about.xmp(labels.chunk_start());
