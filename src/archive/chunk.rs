@@ -1,13 +1,14 @@
 //! One chunk of audio: sample bytes go in, FLAC frames, remainder records, hashes and the preview come out.
 //!
-//! The samples are read once, in batches. While one batch is encoded (its blocks in parallel), the hashes and the
-//! preview take the same bytes, the batch before it is written, and the next one is read. Each frame is decoded again
-//! and compared before it counts. Memory is a few batches, whatever the length of the recording.
+//! The samples are read once, in batches, each of which is encoded (its blocks in parallel), summed, taken into the preview
+//! and written; [`pipeline`] says who does what when. Each frame is decoded again and compared before it counts. Memory is a
+//! few batches, whatever the length of the recording.
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::archive::pipeline::{self, Stages};
 use crate::archive::write::{ChunkFile, Spool};
 use crate::error::{Error, Result};
 use crate::flac::{
@@ -38,8 +39,9 @@ pub(crate) struct Lane {
     plan: Plan,
     /// How hard the encoder tries.
     level: Level,
-    /// Blocks read in one go.
+    /// Blocks read in one go, and how many such batches are on the way at once.
     pub(crate) batch_blocks: usize,
+    slots: usize,
     scratch: Mutex<Vec<Scratch>>,
 }
 
@@ -53,7 +55,8 @@ const MAX_SEEK_POINTS: u64 = 8192;
 const TASK_BYTES: usize = 64 << 10;
 
 impl Lane {
-    /// `chunk_frames` is the length of a full chunk, `batch_bytes` the raw bytes to read in one go.
+    /// `chunk_frames` is the length of a full chunk, `batch_bytes` the raw bytes to read in one go, `slots` how many such
+    /// batches may be on the way at once.
     pub(crate) fn new(
         format: SampleFormat,
         channels: usize,
@@ -61,7 +64,7 @@ impl Lane {
         plan: Plan,
         level: Level,
         chunk_frames: u64,
-        batch_bytes: usize,
+        (batch_bytes, slots): (usize, usize),
     ) -> Result<Lane> {
         let nominal = sample_rate.min(flac::MAX_SAMPLE_RATE);
         let block = flac::default_block_size(nominal, level) as usize;
@@ -87,6 +90,7 @@ impl Lane {
             plan,
             level,
             batch_blocks: (batch_bytes / block_bytes).max(1),
+            slots,
             scratch: Mutex::new(Vec::new()),
         })
     }
@@ -244,13 +248,12 @@ fn encode_block(lane: &Lane, scratch: &mut Scratch, raw: &[u8], number: u64, run
 }
 
 /// One FLAC of the chunk as it grows.
-pub(crate) struct Track {
+struct Track {
     spool: Option<Spool>,
-    md5: SampleMd5,
-    pub(crate) bytes: u64,
-    pub(crate) min_frame: u32,
-    pub(crate) max_frame: u32,
-    pub(crate) seek: Vec<SeekPoint>,
+    bytes: u64,
+    min_frame: u32,
+    max_frame: u32,
+    seek: Vec<SeekPoint>,
 }
 
 /// What is left of a chunk once its samples have been encoded.
@@ -290,143 +293,209 @@ pub(crate) fn encode_chunk(
     max_frames: u64,
     file: &mut ChunkFile,
     spool_base: &Path,
-    mut analyzer: Analyzer,
+    analyzer: Analyzer,
 ) -> Result<EncodedChunk> {
     let lane = work.lane;
-    let frame_bytes = lane.frame_bytes();
-    let mut tracks: Vec<Track> = (0..lane.groups.len())
-        .map(|g| Track {
-            spool: (g > 0).then(|| Spool::new(spool_base.with_extension(format!("g{g}")))),
-            md5: SampleMd5::new(),
-            bytes: 0,
-            min_frame: u32::MAX,
-            max_frame: 0,
-            seek: Vec::new(),
-        })
-        .collect();
-    let mut rest = lane
+    let spools =
+        (0..lane.groups.len()).map(|g| (g > 0).then(|| Spool::new(spool_base.with_extension(format!("g{g}")))));
+    let rest = lane
         .format
         .has_remainder()
         .then(|| (Spool::new(spool_base.with_extension("rem")), RemainderIndex::new(lane.block as u32)));
-    let mut total = 0u64;
-    let mut done_blocks = 0u64;
-    let mut written_frames = 0u64;
-
-    let batch_frames = |left: u64| left.min((lane.batch_blocks * lane.block) as u64) as usize;
-    let (mut current, mut next) = (Vec::new(), Vec::new());
-    work.reader.read(batch_frames(max_frames), &mut current)?;
-    let mut encoded: Vec<Run> = Vec::new();
-    let mut encoding: Vec<Run> = Vec::new();
-    let mut analysis_planes: Vec<Vec<i32>> = vec![Vec::new(); lane.channels];
-
-    while !current.is_empty() || !encoded.is_empty() {
-        work.interrupt.check()?;
-        let frames = (current.len() / frame_bytes) as u64;
-        total += frames;
-        let task_bytes = lane.task_blocks() * lane.block * frame_bytes;
-        let tasks = current.len().div_ceil(task_bytes);
-        encoding.resize_with(tasks, Run::default);
-        let errors = Mutex::new(None);
-        let note = |result: Result<()>| {
-            if let Err(e) = result {
-                errors.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(e);
-            }
-        };
-        {
-            let (current, note) = (&current[..], &note);
-            let (tracks, rest, encoded) = (&mut tracks, &mut rest, &encoded);
-            let (analyzer, analysis_planes) = (&mut analyzer, &mut analysis_planes);
-            let (file, written_frames) = (&mut *file, &mut written_frames);
-            let (reader, next) = (&mut *work.reader, &mut next);
-            let source_sha = &mut work.source_sha;
-            rayon::scope(|s| {
-                // The tasks that cannot be divided go first, so that other threads take them first.
-                let (spools, sums): (Vec<_>, Vec<_>) = tracks.iter_mut().map(Track::split).unzip();
-                s.spawn(move |_| update_sums(lane, sums, source_sha.as_deref_mut(), current, encoded));
-                s.spawn(move |_| note(analyze(lane, analyzer, analysis_planes, current)));
-                s.spawn(move |_| note(write_runs(lane, encoded, spools, rest, file, written_frames)));
-                for (i, (bytes, run)) in current.chunks(task_bytes).zip(encoding.iter_mut()).enumerate() {
-                    let first = done_blocks + (i * lane.task_blocks()) as u64;
-                    s.spawn(move |_| note(encode_run(lane, bytes, first, run)));
-                }
-                let left = max_frames - total;
-                if left > 0 && !current.is_empty() {
-                    note(reader.read(batch_frames(left), next));
-                } else {
-                    next.clear();
-                }
-            });
-        }
-        if let Some(e) = errors.into_inner().unwrap_or_else(|e| e.into_inner()) {
-            return Err(e);
-        }
-        (work.progress)(current.len() as u64);
-        done_blocks += frames.div_ceil(lane.block as u64);
-        std::mem::swap(&mut current, &mut next);
-        std::mem::swap(&mut encoded, &mut encoding);
-    }
-    Ok(EncodedChunk {
-        frames: total,
-        tracks: tracks.into_iter().map(Track::finish).collect(),
-        remainder: rest,
-        analyzer,
-    })
+    let chunk = Chunk {
+        lane,
+        slots: (0..lane.slots).map(|_| Slot::default()).collect(),
+        input: Mutex::new(ReadSide { reader: work.reader, left: max_frames, blocks: 0 }),
+        sums: Mutex::new(Sums {
+            md5: lane.groups.iter().map(|_| SampleMd5::new()).collect(),
+            source: work.source_sha.as_deref_mut(),
+        }),
+        preview: Mutex::new((analyzer, vec![Vec::new(); lane.channels])),
+        output: Mutex::new(Output { tracks: spools.map(Track::new).collect(), rest, file, frames: 0 }),
+        interrupt: work.interrupt,
+        progress: work.progress,
+    };
+    pipeline::run(&chunk, lane.slots)?;
+    let Chunk { sums, preview, output, .. } = chunk;
+    let Output { tracks, rest, frames, .. } = output.into_inner().unwrap_or_else(|e| e.into_inner());
+    let md5 = sums.into_inner().unwrap_or_else(|e| e.into_inner()).md5;
+    let (analyzer, _) = preview.into_inner().unwrap_or_else(|e| e.into_inner());
+    let tracks = tracks.into_iter().zip(md5).map(|(track, md5)| track.finish(md5)).collect();
+    Ok(EncodedChunk { frames, tracks, remainder: rest, analyzer })
 }
 
-/// What writing a batch changes of a track; the MD5 is somebody else's.
-struct TrackOutput<'a> {
-    spool: &'a mut Option<Spool>,
-    bytes: &'a mut u64,
-    min_frame: &'a mut u32,
-    max_frame: &'a mut u32,
-    seek: &'a mut Vec<SeekPoint>,
+/// A chunk on its way through the stages. What belongs to a stage is behind a lock that nobody else asks for, as stages that
+/// take batches in their order are never at two of them.
+struct Chunk<'a> {
+    lane: &'a Lane,
+    slots: Vec<Slot>,
+    input: Mutex<ReadSide<'a>>,
+    sums: Mutex<Sums<'a>>,
+    preview: Mutex<(Analyzer, Vec<Vec<i32>>)>,
+    output: Mutex<Output<'a>>,
+    interrupt: &'a Interrupt,
+    progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// One batch.
+#[derive(Default)]
+struct Slot {
+    read: RwLock<ReadBatch>,
+    /// What each task encoded.
+    runs: RwLock<Vec<Mutex<Run>>>,
+}
+
+#[derive(Default)]
+struct ReadBatch {
+    bytes: Vec<u8>,
+    /// Number of its first block.
+    first_block: u64,
+    tasks: usize,
+}
+
+struct ReadSide<'a> {
+    reader: &'a mut dyn SampleReader,
+    /// Frames that may still be read.
+    left: u64,
+    /// Blocks that have been.
+    blocks: u64,
+}
+
+struct Sums<'a> {
+    md5: Vec<SampleMd5>,
+    source: Option<&'a mut Sha256>,
+}
+
+struct Output<'a> {
+    tracks: Vec<Track>,
+    rest: Option<(Spool, RemainderIndex)>,
+    file: &'a mut ChunkFile,
+    /// Frames written.
+    frames: u64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn shared<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(|e| e.into_inner())
+}
+
+fn alone<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(|e| e.into_inner())
+}
+
+impl Chunk<'_> {
+    fn task_bytes(&self) -> usize {
+        self.lane.task_blocks() * self.lane.block * self.lane.frame_bytes()
+    }
+
+    /// Shows `take` what the tasks of a batch encoded, in their order.
+    fn each_run(&self, slot: usize, mut take: impl FnMut(&Run) -> Result<()>) -> Result<()> {
+        let tasks = shared(&self.slots[slot].read).tasks;
+        shared(&self.slots[slot].runs).iter().take(tasks).try_for_each(|run| take(&lock(run)))
+    }
+}
+
+impl Stages for Chunk<'_> {
+    fn read(&self, slot: usize) -> Result<usize> {
+        self.interrupt.check()?;
+        let mut input = lock(&self.input);
+        let mut batch = alone(&self.slots[slot].read);
+        let ReadSide { reader, left, blocks } = &mut *input;
+        let frames = (*left).min((self.lane.batch_blocks * self.lane.block) as u64) as usize;
+        if frames == 0 {
+            return Ok(0);
+        }
+        reader.read(frames, &mut batch.bytes)?;
+        let frames = batch.bytes.len() / self.lane.frame_bytes();
+        *left -= frames as u64;
+        batch.first_block = *blocks;
+        *blocks += frames.div_ceil(self.lane.block) as u64;
+        batch.tasks = batch.bytes.len().div_ceil(self.task_bytes());
+        let mut runs = alone(&self.slots[slot].runs);
+        if runs.len() < batch.tasks {
+            runs.resize_with(batch.tasks, Mutex::default);
+        }
+        (self.progress)(batch.bytes.len() as u64);
+        Ok(batch.tasks)
+    }
+
+    fn encode(&self, slot: usize, task: usize) -> Result<()> {
+        let (batch, runs) = (shared(&self.slots[slot].read), shared(&self.slots[slot].runs));
+        let (Some(bytes), Some(run)) = (batch.bytes.chunks(self.task_bytes()).nth(task), runs.get(task)) else {
+            return Ok(());
+        };
+        let first = batch.first_block + (task * self.lane.task_blocks()) as u64;
+        encode_run(self.lane, bytes, first, &mut lock(run))
+    }
+
+    fn analyze(&self, slot: usize) -> Result<()> {
+        let (analyzer, planes) = &mut *lock(&self.preview);
+        analyze(self.lane, analyzer, planes, &shared(&self.slots[slot].read).bytes)
+    }
+
+    fn sum(&self, slot: usize) -> Result<()> {
+        let Sums { md5, source } = &mut *lock(&self.sums);
+        let batch = shared(&self.slots[slot].read);
+        let mut unread = source.as_deref_mut().map(|sha| (sha, &batch.bytes[..]));
+        if self.lane.source_bytes_are_hashed() {
+            for md5 in md5 {
+                match unread.take() {
+                    Some((sha, read)) => hash::update_md5_and_sha256(md5.as_md5(), read, sha, read),
+                    None => md5.as_md5().update(&batch.bytes),
+                }
+            }
+            return Ok(());
+        }
+        self.each_run(slot, |run| {
+            sum_run(md5, &mut unread, run);
+            Ok(())
+        })?;
+        if let Some((sha, rest)) = unread {
+            sha.update(rest);
+        }
+        Ok(())
+    }
+
+    fn sums_wait_for_encoding(&self) -> bool {
+        !self.lane.source_bytes_are_hashed()
+    }
+
+    fn write(&self, slot: usize) -> Result<()> {
+        let output = &mut *lock(&self.output);
+        self.each_run(slot, |run| output.write(self.lane, run))
+    }
 }
 
 impl Track {
-    fn split(&mut self) -> (TrackOutput<'_>, &mut SampleMd5) {
-        let Track { spool, md5, bytes, min_frame, max_frame, seek } = self;
-        (TrackOutput { spool, bytes, min_frame, max_frame, seek }, md5)
+    fn new(spool: Option<Spool>) -> Track {
+        Track { spool, bytes: 0, min_frame: u32::MAX, max_frame: 0, seek: Vec::new() }
     }
 
-    fn finish(self) -> FinishedTrack {
-        let Track { spool, md5, bytes, min_frame, max_frame, seek } = self;
+    fn finish(self, md5: SampleMd5) -> FinishedTrack {
+        let Track { spool, bytes, min_frame, max_frame, seek } = self;
         let min_frame = if max_frame == 0 { 0 } else { min_frame };
         FinishedTrack { spool, md5: md5.finish(), bytes, min_frame, max_frame, seek }
     }
 }
 
-/// Takes the MD5s further, over the bytes just read or over the samples of the batch before, which are then at hand; and the
-/// source's SHA-256 with the first of them.
-fn update_sums(lane: &Lane, sums: Vec<&mut SampleMd5>, sha: Option<&mut Sha256>, read: &[u8], encoded: &[Run]) {
-    let mut unread = sha.map(|sha| (sha, read));
-    let mut sums: Vec<_> = sums.into_iter().map(SampleMd5::as_md5).collect();
-    if lane.source_bytes_are_hashed() {
-        for md5 in sums {
-            match unread.take() {
-                Some((sha, read)) => hash::update_md5_and_sha256(md5, read, sha, read),
-                None => md5.update(read),
-            }
+/// Takes the MD5s over the samples of a run, and the source's SHA-256 over as many of its `unread` bytes on the way.
+fn sum_run(md5: &mut [SampleMd5], unread: &mut Option<(&mut Sha256, &[u8])>, run: &Run) {
+    for (md5, group) in md5.chunks_mut(2).zip(run.groups.chunks(2)) {
+        match (md5, group) {
+            ([a, b], [x, y]) => hash::update_two_md5(a.as_md5(), &x.hashed, b.as_md5(), &y.hashed),
+            ([md5, ..], [group, ..]) => match unread {
+                Some((sha, read)) => {
+                    let (now, later) = read.split_at(group.hashed.len().min(read.len()));
+                    hash::update_md5_and_sha256(md5.as_md5(), &group.hashed, sha, now);
+                    *read = later;
+                }
+                None => md5.as_md5().update(&group.hashed),
+            },
+            _ => {}
         }
-        return;
-    }
-    for run in encoded {
-        for (md5, group) in sums.chunks_mut(2).zip(run.groups.chunks(2)) {
-            match (md5, group) {
-                ([a, b], [x, y]) => hash::update_two_md5(a, &x.hashed, b, &y.hashed),
-                ([md5, ..], [group, ..]) => match &mut unread {
-                    Some((sha, read)) => {
-                        let (now, later) = read.split_at(group.hashed.len().min(read.len()));
-                        hash::update_md5_and_sha256(md5, &group.hashed, sha, now);
-                        *read = later;
-                    }
-                    None => md5.update(&group.hashed),
-                },
-                _ => {}
-            }
-        }
-    }
-    if let Some((sha, rest)) = unread {
-        sha.update(rest);
     }
 }
 
@@ -440,37 +509,30 @@ fn analyze(lane: &Lane, analyzer: &mut Analyzer, planes: &mut [Vec<i32>], bytes:
     Ok(())
 }
 
-/// Writes encoded runs in order and keeps count of frames and seek points.
-fn write_runs(
-    lane: &Lane,
-    runs: &[Run],
-    mut tracks: Vec<TrackOutput<'_>>,
-    rest: &mut Option<(Spool, RemainderIndex)>,
-    file: &mut ChunkFile,
-    written_frames: &mut u64,
-) -> Result<()> {
-    for run in runs {
-        for (track, group) in tracks.iter_mut().zip(&run.groups) {
-            let mut sample = *written_frames;
+impl Output<'_> {
+    /// Writes what a task encoded, and keeps count of frames and seek points.
+    fn write(&mut self, lane: &Lane, run: &Run) -> Result<()> {
+        for (track, group) in self.tracks.iter_mut().zip(&run.groups) {
+            let mut sample = self.frames;
             for (&len, &frames) in group.lens.iter().zip(&run.block_frames) {
                 if (sample / lane.block as u64).is_multiple_of(lane.seek_blocks) {
-                    track.seek.push(SeekPoint { sample, offset: *track.bytes, frame_samples: frames as u16 });
+                    track.seek.push(SeekPoint { sample, offset: track.bytes, frame_samples: frames as u16 });
                 }
-                *track.min_frame = (*track.min_frame).min(len);
-                *track.max_frame = (*track.max_frame).max(len);
-                *track.bytes += u64::from(len);
+                track.min_frame = track.min_frame.min(len);
+                track.max_frame = track.max_frame.max(len);
+                track.bytes += u64::from(len);
                 sample += u64::from(frames);
             }
-            match track.spool {
-                None => file.append(&group.bytes).map(|_| ())?,
+            match &mut track.spool {
+                None => self.file.append(&group.bytes).map(|_| ())?,
                 Some(spool) => spool.append(&group.bytes)?,
             }
         }
-        if let Some((spool, index)) = rest {
+        if let Some((spool, index)) = &mut self.rest {
             spool.append(&run.remainder)?;
             run.remainder_lens.iter().for_each(|&len| index.push(len));
         }
-        *written_frames += run.block_frames.iter().map(|&f| u64::from(f)).sum::<u64>();
+        self.frames += run.block_frames.iter().map(|&f| u64::from(f)).sum::<u64>();
+        Ok(())
     }
-    Ok(())
 }

@@ -25,6 +25,7 @@ mod input;
 mod job;
 pub(crate) mod ledger;
 mod pages;
+mod pipeline;
 mod plan;
 mod prove;
 mod record;
@@ -141,18 +142,14 @@ pub(crate) struct Context<'a> {
 /// name of the TIFF.
 pub(crate) const COMPANIONS: [(&str, &str); 2] = [(".png", ".tiff"), (".tiff.parity", ".tiff")];
 
-/// Raw bytes that all sources together read in one go, a worker, where threads share the work on a source.
-const BATCH_BYTES: usize = 1 << 20;
-
-/// Raw bytes that a source reads in one go where one thread does all of it: they pass through several hands, and stay in
-/// the processor's cache.
-const LONE_BATCH_BYTES: usize = 256 << 10;
+/// Raw bytes that a source reads in one go: they pass through several hands, and stay in the processor's cache.
+const BATCH_BYTES: usize = 256 << 10;
 
 impl Context<'_> {
-    /// Raw bytes that one source reads in one go while `drivers` sources are worked on.
-    pub(crate) fn batch_bytes(&self, drivers: usize) -> usize {
-        let drivers = drivers.max(1);
-        if drivers >= self.options.workers { LONE_BATCH_BYTES } else { self.options.workers * BATCH_BYTES / drivers }
+    /// How many batches one source has on the way while `drivers` sources are worked on: enough that no thread has to wait
+    /// for another, and where each thread has a source of its own, one to go on with.
+    pub(crate) fn batches(&self, drivers: usize) -> usize {
+        2 * self.options.workers.div_ceil(drivers.max(1))
     }
 
     pub(crate) fn analyzer(&self, sample_rate: u32, channels: usize, bits: u8) -> Result<Analyzer> {
