@@ -11,6 +11,7 @@ mod residual;
 mod restore;
 mod rice;
 mod survey;
+mod verify;
 
 use super::analysis::{self, Analysis, Terms};
 use super::lpc::{Lanes, MAX_LAGS};

@@ -1,8 +1,6 @@
-//! What predictors leave, on the side of the encoder and of the check; the portable twins are in
-//! [`predictor`](super::super::predictor) and [`verify`].
+//! What predictors leave, on the side of the encoder; the portable twins are in [`predictor`](super::super::predictor).
 
 use super::super::predictor::{self, Predictor, fold_residual, unfold};
-use super::super::verify;
 use super::Isa;
 
 /// Samples in the forms in which vector code takes them, made when they are first needed: the same for all predictors.
@@ -86,23 +84,6 @@ impl Isa {
             Isa::Avx2 => unsafe { x86::unfold_all(folded, residual) },
         }
     }
-
-    /// See [`verify::leaves`].
-    pub(in crate::flac) fn leaves(
-        self,
-        predictor: &Predictor,
-        bits: u32,
-        samples: &[i32],
-        folded: &[u32],
-        exact: &mut Vec<f64>,
-    ) -> bool {
-        match self {
-            Isa::Portable => verify::leaves(predictor, bits, samples, folded, exact),
-            // SAFETY: see `Isa::Avx2`.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::leaves(predictor, bits, samples, folded, exact) },
-        }
-    }
 }
 
 #[inline(always)]
@@ -115,7 +96,6 @@ fn unfold_all(folded: &[u32], residual: &mut [i32]) {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::super::predictor::{self, Predictor, fold};
-    use super::super::super::verify;
     use super::super::x86::{load, store, union_of};
     use super::History;
     use std::arch::x86_64::*;
@@ -257,17 +237,6 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn leaves(
-        predictor: &Predictor,
-        bits: u32,
-        samples: &[i32],
-        folded: &[u32],
-        exact: &mut Vec<f64>,
-    ) -> bool {
-        verify::leaves(predictor, bits, samples, folded, exact)
-    }
-
-    #[target_feature(enable = "avx2")]
     pub(super) fn unfold_all(folded: &[u32], residual: &mut [i32]) {
         super::unfold_all(folded, residual);
     }
@@ -303,16 +272,6 @@ mod tests {
             restored[..predictor.order()].copy_from_slice(&samples[..predictor.order()]);
             isa.restore_linear(&predictor, bits, &mut restored);
             assert_eq!(restored, samples, "round {round}: {bits} bits, {predictor:?}");
-            for isa in [isa, Isa::Portable] {
-                assert!(isa.leaves(&predictor, bits, &samples, &ours, &mut Vec::new()), "round {round}");
-            }
-            if len > predictor.order() {
-                let at = predictor.order() + noise.below((len - predictor.order()) as u64);
-                ours[at] ^= 1 << noise.below(32);
-                for isa in [isa, Isa::Portable] {
-                    assert!(!isa.leaves(&predictor, bits, &samples, &ours, &mut Vec::new()), "round {round}");
-                }
-            }
         }
     }
 }
