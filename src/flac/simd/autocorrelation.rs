@@ -2,6 +2,8 @@
 
 use super::super::lpc;
 use super::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
 
 impl Isa {
     /// See [`lpc::apply_window`].
@@ -11,7 +13,7 @@ impl Isa {
             Isa::Portable => lpc::apply_window(samples, magnitude_bits, window, out),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::apply_window(samples, magnitude_bits, window, out) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::apply_window(samples, magnitude_bits, window, out) },
         }
     }
 
@@ -19,14 +21,15 @@ impl Isa {
     pub(in crate::flac) fn autocorrelation(self, padded: &[i16], sums: &mut [i64]) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 if sums.len() <= 13 => {
+            Isa::Avx2 | Isa::Avx512 if sums.len() <= 13 => {
                 let mut all = [0; 13];
-                // SAFETY: see `Isa::Avx2`.
+                // SAFETY: see `Isa::Avx2` and `Isa::Avx512`.
                 unsafe {
-                    if sums.len() <= 9 {
-                        x86::autocorrelation::<9>(padded, &mut all);
-                    } else {
-                        x86::autocorrelation::<13>(padded, &mut all);
+                    match (self, sums.len()) {
+                        (Isa::Avx512, ..=9) => avx512::autocorrelation::<9>(padded, &mut all),
+                        (Isa::Avx512, _) => avx512::autocorrelation::<13>(padded, &mut all),
+                        (_, ..=9) => x86::autocorrelation::<9>(padded, &mut all),
+                        _ => x86::autocorrelation::<13>(padded, &mut all),
                     }
                 }
                 sums.copy_from_slice(&all[..sums.len()]);
@@ -41,7 +44,7 @@ impl Isa {
             Isa::Portable => lpc::apply_fine_window(samples, window, out),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::apply_fine_window(samples, window, out) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::apply_fine_window(samples, window, out) },
         }
     }
 
@@ -49,7 +52,7 @@ impl Isa {
     pub(in crate::flac) fn fine_autocorrelation(self, padded: &[f64], sums: &mut [f64]) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 if sums.len() <= 13 => {
+            Isa::Avx2 | Isa::Avx512 if sums.len() <= 13 => {
                 let mut all = [0.0; 13];
                 // SAFETY: see `Isa::Avx2`.
                 unsafe {

@@ -8,7 +8,7 @@ impl Isa {
     /// See [`restore::restore_linear`].
     pub(in crate::flac) fn restore_linear(self, predictor: &Predictor, bits: u32, samples: &mut [i32]) {
         #[cfg(target_arch = "x86_64")]
-        if self == Isa::Avx2 && predictor.order() <= x86::MAX_RESTORED {
+        if self != Isa::Portable && predictor.order() <= x86::MAX_RESTORED {
             // SAFETY: see `Isa::Avx2`.
             unsafe {
                 if predictor.fits_i32(bits) {
@@ -31,7 +31,7 @@ impl Isa {
         second: &mut [i32],
     ) -> bool {
         #[cfg(target_arch = "x86_64")]
-        if self == Isa::Avx2
+        if self != Isa::Portable
             && predictors.iter().zip(bits).all(|(p, bits)| p.order() <= x86::MAX_RESTORED && p.fits_i32(bits))
         {
             // SAFETY: see `Isa::Avx2`.

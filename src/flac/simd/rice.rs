@@ -13,7 +13,7 @@ impl Isa {
             Isa::Portable => rice::sum_parts(folded, union, len, sums),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::sum_parts(folded, union, len, sums) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::sum_parts(folded, union, len, sums) },
         }
     }
 
@@ -23,7 +23,7 @@ impl Isa {
             Isa::Portable => rice::sum_quotients(folded, parameter),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::sum_quotients(folded, parameter) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::sum_quotients(folded, parameter) },
         }
     }
 
@@ -38,7 +38,7 @@ impl Isa {
             Isa::Portable => residual::read_codes(reader, parameter, folded, |place, value| *place = value),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::read_codes(reader, parameter, folded) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::read_codes(reader, parameter, folded) },
         }
     }
 
@@ -48,7 +48,7 @@ impl Isa {
             Isa::Portable => rice::write_codes(folded, parameter, out),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::write_codes(folded, parameter, out) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::write_codes(folded, parameter, out) },
         }
     }
 }

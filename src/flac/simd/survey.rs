@@ -9,7 +9,7 @@ impl Isa {
             Isa::Portable => survey(samples),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::survey(samples) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::survey(samples) },
         }
     }
 
@@ -19,7 +19,7 @@ impl Isa {
             Isa::Portable => make_side(left, right, side),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::side(left, right, side) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::side(left, right, side) },
         }
     }
 
@@ -29,7 +29,7 @@ impl Isa {
             Isa::Portable => make_mid(left, right, mid),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::mid(left, right, mid) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::mid(left, right, mid) },
         }
     }
 }

@@ -19,7 +19,7 @@ impl Isa {
             Isa::Portable => verify::expect_residual(predictor, bits, samples, folded, space),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::expect_residual(predictor, bits, samples, folded, space) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::expect_residual(self, predictor, bits, samples, folded, space) },
         }
     }
 
@@ -29,7 +29,7 @@ impl Isa {
             Isa::Portable => verify::holds_codes(self, reader, parameter, expected),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::holds_codes(reader, parameter, expected) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::holds_codes(self, reader, parameter, expected) },
         }
     }
 }
@@ -39,8 +39,8 @@ mod x86 {
     use super::super::super::bit_reader::BitReader;
     use super::super::super::predictor::Predictor;
     use super::super::super::verify::{self, Space};
-    use super::super::Isa;
     use super::super::x86::{lanes_u64, load, store};
+    use super::super::{Isa, avx512};
     use std::arch::x86_64::*;
 
     /// Sixteen predictions at a time, where products of 16-bit numbers are enough: of the samples themselves, or of what
@@ -48,6 +48,7 @@ mod x86 {
     /// so that the sum of products of that part only counts rounded down.
     #[target_feature(enable = "avx2")]
     pub(super) fn expect_residual(
+        isa: Isa,
         predictor: &Predictor,
         bits: u32,
         samples: &[i32],
@@ -73,19 +74,20 @@ mod x86 {
             *place = (sample >> low_bits) as i16;
         }
         if low_bits == 0 {
-            by_pairs::<false>(predictor, samples, 0, &space.high, &[], folded);
+            by_pairs::<false>(isa, predictor, samples, 0, &space.high, &[], folded);
         } else {
             space.low.resize(len + 1, 0);
             for (&sample, place) in samples.iter().zip(&mut space.low[1..]) {
                 *place = (sample & ((1 << low_bits) - 1)) as i16;
             }
-            by_pairs::<true>(predictor, samples, low_bits, &space.high, &space.low, folded);
+            by_pairs::<true>(isa, predictor, samples, low_bits, &space.high, &space.low, folded);
         }
         true
     }
 
     #[target_feature(enable = "avx2")]
     fn by_pairs<const SPLIT: bool>(
+        isa: Isa,
         predictor: &Predictor,
         samples: &[i32],
         low_bits: u32,
@@ -93,14 +95,19 @@ mod x86 {
         low: &[i16],
         folded: &mut [u32],
     ) {
-        match predictor.order().div_ceil(2) {
-            1 => expect_short::<1, SPLIT>(predictor, samples, low_bits, high, low, folded),
-            2 => expect_short::<2, SPLIT>(predictor, samples, low_bits, high, low, folded),
-            3 => expect_short::<3, SPLIT>(predictor, samples, low_bits, high, low, folded),
-            4 => expect_short::<4, SPLIT>(predictor, samples, low_bits, high, low, folded),
-            5 => expect_short::<5, SPLIT>(predictor, samples, low_bits, high, low, folded),
-            _ => expect_short::<6, SPLIT>(predictor, samples, low_bits, high, low, folded),
+        macro_rules! by_pairs {
+            ($($pairs:literal)*) => {
+                match predictor.order().div_ceil(2) {
+                    // SAFETY: see `Isa::Avx512`.
+                    $($pairs if isa == Isa::Avx512 && samples.len() >= predictor.order() + 32 => unsafe {
+                        avx512::expect_short::<$pairs, SPLIT>(predictor, samples, low_bits, high, low, folded);
+                    },
+                    $pairs => expect_short::<$pairs, SPLIT>(predictor, samples, low_bits, high, low, folded),)*
+                    _ => unreachable!("the order was found to be 1 to 12"),
+                }
+            };
         }
+        by_pairs!(1 2 3 4 5 6);
     }
 
     /// `high[n + 1]` and, where the samples are `SPLIT`, `low[n + 1]` belong to `samples[n]`.
@@ -167,32 +174,39 @@ mod x86 {
     /// Most bits that are compared at once: they stand anywhere in eight bytes.
     const MOST_BITS: u64 = 57;
 
-    /// Sixteen codes at a time are joined in pairs, and the pairs in quads where these are short enough. Where each begins
-    /// follows from the lengths of those before.
+    /// Sixteen codes at a time, or more, are compared at once, and read where that cannot be.
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,movbe")]
-    pub(super) fn holds_codes(reader: &mut BitReader, parameter: u32, expected: &[u32]) -> bool {
-        let (groups, rest) = expected.as_chunks::<16>();
-        let mut left = groups;
-        while !left.is_empty() {
-            left = match compare_groups(reader, parameter, left) {
-                None => return false,
-                Some([]) => break,
-                // Too long codes, or too near to the end of the bytes.
-                Some([group, others @ ..]) => {
-                    if !verify::holds_codes(Isa::Avx2, reader, parameter, group) {
-                        return false;
-                    }
-                    others
+    pub(super) fn holds_codes(isa: Isa, reader: &mut BitReader, parameter: u32, expected: &[u32]) -> bool {
+        let mut left = expected;
+        loop {
+            if isa == Isa::Avx512 {
+                // SAFETY: see `Isa::Avx512`.
+                match unsafe { avx512::compare_codes(reader, parameter, left) } {
+                    Some(rest) => left = rest,
+                    None => return false,
                 }
-            };
+            }
+            match compare_codes(reader, parameter, left) {
+                Some([]) => return true,
+                Some(rest) => left = rest,
+                None => return false,
+            }
+            // Too long codes, too few, or too near to the end of the bytes.
+            let (few, rest) = left.split_at(left.len().min(16));
+            if !verify::holds_codes(isa, reader, parameter, few) {
+                return false;
+            }
+            left = rest;
         }
-        verify::holds_codes(Isa::Avx2, reader, parameter, rest)
     }
 
-    /// Goes on to the first group that is not for it, and returns what is left; nothing where there are other bits.
+    /// Goes on to the first sixteen numbers that are not for it, and returns what is left; nothing where there are other
+    /// bits. Codes are joined in pairs, and the pairs in quads where these are short enough. Where each begins follows from
+    /// the lengths of those before.
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,movbe")]
-    fn compare_groups<'a>(reader: &mut BitReader, parameter: u32, groups: &'a [[u32; 16]]) -> Option<&'a [[u32; 16]]> {
+    fn compare_codes<'a>(reader: &mut BitReader, parameter: u32, expected: &'a [u32]) -> Option<&'a [u32]> {
+        let (groups, _) = expected.as_chunks::<16>();
         let (bytes, position) = (reader.bytes(), reader.position());
         // So many groups surely do not reach into the last eight bytes, in which no load may begin.
         let room = (8 * bytes.len()).saturating_sub(64 + position) / (8 * MOST_BITS as usize);
@@ -271,7 +285,7 @@ mod x86 {
             return None;
         }
         *reader = BitReader::at(bytes, lanes_u64(base)[0] as usize);
-        Some(&groups[done..])
+        Some(&expected[16 * done..])
     }
 }
 
@@ -285,7 +299,7 @@ mod tests {
 
     #[test]
     fn expected_residuals_are_those_that_predictors_leave() {
-        let (isa, mut noise) = (Isa::detect(), Noise(11));
+        let mut noise = Noise(11);
         let mut space = Space::default();
         let mut refused = 0;
         for round in 0..16 * ROUNDS {
@@ -298,7 +312,7 @@ mod tests {
             let left = |n: usize| i64::from(samples[n]) - predictor.predict(&samples[n - order..n]);
             let fits = (order..len).all(|n| i32::try_from(left(n)).is_ok());
             refused += usize::from(!fits);
-            for isa in [isa, Isa::Portable] {
+            for isa in Isa::all() {
                 let mut folded = vec![7; len];
                 let found = isa.expect_residual(&predictor, bits, &samples, &mut folded, &mut space);
                 assert_eq!(found, fits, "round {round}: {bits} bits, {predictor:?}");
@@ -325,7 +339,7 @@ mod tests {
     /// The same of both checkers, which have to agree with the decoder.
     fn is_held(reader: BitReader, parameter: u32, expected: &[u32], what: &str) -> Option<usize> {
         let read = is_read(reader, parameter, expected);
-        for isa in [Isa::detect(), Isa::Portable] {
+        for isa in Isa::all() {
             let mut at = reader;
             let held = isa.holds_codes(&mut at, parameter, expected).then(|| at.position());
             assert_eq!(held, read, "{what}, parameter {parameter}, {isa:?}");
