@@ -25,6 +25,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// A reader that has consumed `position` bits, which are no more than there are.
+    #[cfg(any(target_arch = "x86_64", test))]
     #[inline]
     pub(super) fn at(bytes: &'a [u8], position: usize) -> Self {
         debug_assert!(position <= 8 * bytes.len());
@@ -37,6 +38,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// All bytes, those in front included.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn bytes(&self) -> &'a [u8] {
         self.bytes
     }

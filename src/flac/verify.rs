@@ -43,7 +43,10 @@ pub(super) struct Scratch {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Space {
     exact: Vec<f64>,
+    /// What is above the lowest bits of each sample, and these, behind a place that belongs to none.
+    #[cfg(target_arch = "x86_64")]
     pub(super) high: Vec<i16>,
+    #[cfg(target_arch = "x86_64")]
     pub(super) low: Vec<i16>,
 }
 
@@ -151,7 +154,8 @@ impl FrameDecoder {
                 };
                 scratch.folded.resize(len, 0);
                 let folded = &mut scratch.folded[..];
-                if !self.isa.expect_residual(&predictor, header.bits, expected, folded, &mut scratch.space) {
+                let real_bits = survey.bits().saturating_sub(header.wasted).max(1);
+                if !self.isa.expect_residual(&predictor, real_bits, expected, folded, &mut scratch.space) {
                     return None;
                 }
                 holds_residual(self.isa, reader, len, order, &folded[order..])

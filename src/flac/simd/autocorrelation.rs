@@ -156,41 +156,43 @@ mod tests {
 
     #[test]
     fn windows_and_autocorrelations_are_the_same() {
-        let (isa, mut noise) = (Isa::detect(), Noise(2));
-        for round in 0..ROUNDS {
-            let magnitude_bits = (round % 32) as u32;
-            let len = noise.below(900);
-            let samples = noise.samples(magnitude_bits + 1, len);
-            let window: Vec<i16> = (0..len).map(|_| noise.below(8192) as i16).collect();
-            let end = lpc::FRONT_PADDING + len.next_multiple_of(16);
-            let (mut ours, mut theirs) = (vec![0; end], vec![0; end]);
-            let place = lpc::FRONT_PADDING..lpc::FRONT_PADDING + len;
-            isa.apply_window(&samples, magnitude_bits, &window, &mut ours[place.clone()]);
-            lpc::apply_window(&samples, magnitude_bits, &window, &mut theirs[place]);
-            assert_eq!(ours, theirs);
-            for lags in 1..=lpc::MAX_LAGS {
-                let (mut a, mut b) = (vec![0; lags], vec![0; lags]);
-                isa.autocorrelation(&ours, &mut a);
-                lpc::autocorrelation(&ours, &mut b);
-                assert_eq!(a, b);
-                let direct: i64 = (lags - 1..ours.len() - lpc::FRONT_PADDING)
-                    .map(|n| {
-                        i64::from(ours[lpc::FRONT_PADDING + n]) * i64::from(ours[lpc::FRONT_PADDING + n + 1 - lags])
-                    })
-                    .sum();
-                assert_eq!(a[lags - 1], direct);
-            }
-            let window: Vec<f32> = (0..len).map(|_| noise.below(8192) as f32 / 8191.0).collect();
-            let (mut ours, mut theirs) = (vec![0.0; end], vec![0.0; end]);
-            let place = lpc::FRONT_PADDING..lpc::FRONT_PADDING + len;
-            isa.apply_fine_window(&samples, &window, &mut ours[place.clone()]);
-            lpc::apply_fine_window(&samples, &window, &mut theirs[place]);
-            assert_eq!(ours, theirs);
-            for lags in 1..=lpc::MAX_LAGS {
-                let (mut a, mut b) = (vec![0.0; lags], vec![0.0; lags]);
-                isa.fine_autocorrelation(&ours, &mut a);
-                lpc::fine_autocorrelation(&ours, &mut b);
-                assert_eq!(a, b);
+        for isa in Isa::all() {
+            let mut noise = Noise(2);
+            for round in 0..ROUNDS {
+                let magnitude_bits = (round % 32) as u32;
+                let len = noise.below(900);
+                let samples = noise.samples(magnitude_bits + 1, len);
+                let window: Vec<i16> = (0..len).map(|_| noise.below(8192) as i16).collect();
+                let end = lpc::FRONT_PADDING + len.next_multiple_of(16);
+                let (mut ours, mut theirs) = (vec![0; end], vec![0; end]);
+                let place = lpc::FRONT_PADDING..lpc::FRONT_PADDING + len;
+                isa.apply_window(&samples, magnitude_bits, &window, &mut ours[place.clone()]);
+                lpc::apply_window(&samples, magnitude_bits, &window, &mut theirs[place]);
+                assert_eq!(ours, theirs);
+                for lags in 1..=lpc::MAX_LAGS {
+                    let (mut a, mut b) = (vec![0; lags], vec![0; lags]);
+                    isa.autocorrelation(&ours, &mut a);
+                    lpc::autocorrelation(&ours, &mut b);
+                    assert_eq!(a, b);
+                    let direct: i64 = (lags - 1..ours.len() - lpc::FRONT_PADDING)
+                        .map(|n| {
+                            i64::from(ours[lpc::FRONT_PADDING + n]) * i64::from(ours[lpc::FRONT_PADDING + n + 1 - lags])
+                        })
+                        .sum();
+                    assert_eq!(a[lags - 1], direct);
+                }
+                let window: Vec<f32> = (0..len).map(|_| noise.below(8192) as f32 / 8191.0).collect();
+                let (mut ours, mut theirs) = (vec![0.0; end], vec![0.0; end]);
+                let place = lpc::FRONT_PADDING..lpc::FRONT_PADDING + len;
+                isa.apply_fine_window(&samples, &window, &mut ours[place.clone()]);
+                lpc::apply_fine_window(&samples, &window, &mut theirs[place]);
+                assert_eq!(ours, theirs);
+                for lags in 1..=lpc::MAX_LAGS {
+                    let (mut a, mut b) = (vec![0.0; lags], vec![0.0; lags]);
+                    isa.fine_autocorrelation(&ours, &mut a);
+                    lpc::fine_autocorrelation(&ours, &mut b);
+                    assert_eq!(a, b);
+                }
             }
         }
     }

@@ -1,9 +1,13 @@
 //! The same as in the files beside, for processors whose registers have 512 bits (x86-64-v4): where a frame's time goes,
-//! and twice as many numbers at a time.
+//! and twice as many numbers at a time. What is of the encoder and what is of the proof have nothing in common but loads and
+//! stores, so that an error in one is seen by the other.
 
 use super::super::bit_reader::BitReader;
+use super::super::bit_writer::BitWriter;
 use super::super::lpc;
 use super::super::predictor::Predictor;
+use super::super::rice;
+use super::survey::{self, Survey};
 use std::arch::x86_64::*;
 
 /// Sixteen 32-bit lanes from `values[at..]`.
@@ -39,41 +43,33 @@ fn lanes_u64(lanes: __m512i) -> [u64; 8] {
     out
 }
 
-/// Two taps in one lane: the one of the older sample low, that of the newer high.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn tap_pairs<const PAIRS: usize>(predictor: &Predictor) -> [__m512i; PAIRS] {
-    let tap = |j: usize| predictor.taps().get(j).copied().unwrap_or(0);
-    std::array::from_fn(|j| _mm512_set1_epi32((tap(2 * j) << 16) | (tap(2 * j + 1) & 0xFFFF)))
-}
-
 /// Most bits that are compared at once: they stand anywhere in eight bytes.
-const MOST_BITS: u64 = 57;
+const MOST_COMPARED: u64 = 57;
 
 /// The comparison of [`holds_codes`](super::Isa::holds_codes): goes on to the first 32 numbers that are not for it, and
 /// returns what is left; nothing where there are other bits.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,bmi2")]
 pub(super) fn compare_codes<'a>(reader: &mut BitReader, parameter: u32, expected: &'a [u32]) -> Option<&'a [u32]> {
     let (bytes, position) = (reader.bytes(), reader.position());
-    let (groups, _) = expected.as_chunks::<32>();
-    // So many groups surely do not reach into the last eight bytes, in which no load may begin.
-    let room = (8 * bytes.len()).saturating_sub(64 + position) / (16 * MOST_BITS as usize);
-    let near = &groups[..groups.len().min(room)];
+    // So many steps surely do not reach into the last eight bytes, in which no load may begin.
+    let room = (8 * bytes.len()).saturating_sub(64 + position) / (16 * MOST_COMPARED as usize);
 
     let count = _mm_cvtsi32_si128(parameter as i32);
     let stop = _mm512_set1_epi32(1 << parameter);
     let low_mask = _mm512_set1_epi32((1 << parameter) - 1);
     let fixed_len = _mm512_set1_epi32(parameter as i32 + 1);
-    let longest = _mm512_set1_epi32(MOST_BITS as i32);
+    let longest = _mm512_set1_epi32(MOST_COMPARED as i32);
     let zero = _mm512_setzero_si512();
     let last = _mm512_set1_epi64(7);
     let swap = _mm512_broadcast_i32x4(_mm_set_epi8(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+    let (evens, odds) = (_mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0), _mm512_set_epi64(15, 13, 11, 9, 7, 5, 3, 1));
     let too_long = |len| _mm512_cmpgt_epu32_mask(len, longest) != 0;
-    // Codes of neighbours as one, and its length, in 64-bit lanes. A longer quotient makes both too long anyway.
-    let join = |values: __m512i| {
+    // Codes of neighbours as one, and its length, in 64-bit lanes; nothing for numbers that are not there. A longer
+    // quotient makes both too long anyway.
+    let join = |values: __m512i, there: u16| {
         let quotient = _mm512_min_epu32(_mm512_srl_epi32(values, count), longest);
-        let code = _mm512_or_si512(_mm512_and_si512(values, low_mask), stop);
-        let len = _mm512_add_epi32(quotient, fixed_len);
+        let code = _mm512_maskz_or_epi32(there, _mm512_and_si512(values, low_mask), stop);
+        let len = _mm512_maskz_add_epi32(there, quotient, fixed_len);
         let joined = _mm512_sllv_epi64(_mm512_maskz_mov_epi32(0x5555, code), _mm512_srli_epi64::<32>(len));
         // Lengths are less than 256: their sum is that of the lane's bytes.
         (_mm512_or_si512(joined, _mm512_srli_epi64::<32>(code)), _mm512_sad_epu8(len, zero))
@@ -95,18 +91,29 @@ pub(super) fn compare_codes<'a>(reader: &mut BitReader, parameter: u32, expected
     let try_quads = parameter < 11;
     let mut base = _mm512_set1_epi64(position as i64);
     let mut difference = zero;
-    let mut done = 0;
-    for group in near {
-        // SAFETY: a group has 32 numbers.
-        let (front, back) = unsafe { (load(group, 0), load(group, 16)) };
-        // The first four numbers of each eight, and the other four.
-        let (a, a_len) = join(_mm512_shuffle_i32x4::<0b10_00_10_00>(front, back));
-        let (b, b_len) = join(_mm512_shuffle_i32x4::<0b11_01_11_01>(front, back));
-        // The first and the second pairs of the eight quads, in order.
-        let (first, first_len) = (_mm512_unpacklo_epi64(a, b), _mm512_unpacklo_epi64(a_len, b_len));
-        let (second, second_len) = (_mm512_unpackhi_epi64(a, b), _mm512_unpackhi_epi64(a_len, b_len));
+    let mut left = expected;
+    for _ in 0..room {
+        if left.is_empty() {
+            break;
+        }
+        let there = u32::MAX >> (32 - left.len().min(32));
+        let halves = [there as u16, (there >> 16) as u16];
+        // SAFETY: the masks let through what is within bounds.
+        let (front, back) = unsafe {
+            let numbers = left.as_ptr().cast();
+            (
+                _mm512_maskz_loadu_epi32(halves[0], numbers),
+                _mm512_maskz_loadu_epi32(halves[1], numbers.wrapping_add(16)),
+            )
+        };
+        let ((a, a_len), (b, b_len)) = (join(front, halves[0]), join(back, halves[1]));
+        // The first and the second pairs of the eight quads.
+        let (first, first_len) =
+            (_mm512_permutex2var_epi64(a, evens, b), _mm512_permutex2var_epi64(a_len, evens, b_len));
+        let (second, second_len) =
+            (_mm512_permutex2var_epi64(a, odds, b), _mm512_permutex2var_epi64(a_len, odds, b_len));
         let len = _mm512_add_epi64(first_len, second_len);
-        // Where quads end, and from this where they begin: the lengths summed up over 2, 4 and 8 of them.
+        // Where quads end, counted from `base`.
         let ends = _mm512_add_epi64(len, _mm512_alignr_epi64::<7>(len, zero));
         let ends = _mm512_add_epi64(ends, _mm512_alignr_epi64::<6>(ends, zero));
         let ends = _mm512_add_epi64(ends, _mm512_alignr_epi64::<4>(ends, zero));
@@ -122,13 +129,126 @@ pub(super) fn compare_codes<'a>(reader: &mut BitReader, parameter: u32, expected
             break;
         }
         base = _mm512_add_epi64(base, _mm512_permutexvar_epi64(last, ends));
-        done += 1;
+        left = &left[left.len().min(32)..];
     }
     if _mm512_test_epi64_mask(difference, difference) != 0 {
         return None;
     }
     *reader = BitReader::at(bytes, lanes_u64(base)[0] as usize);
-    Some(&expected[32 * done..])
+    Some(left)
+}
+
+/// Most bits that are written at once: with those that wait they are less than eight bytes.
+const MOST_WRITTEN: u64 = 56;
+
+/// Rice codes, see [`rice::write_codes`]: writes up to the first 32 numbers that are not for it, and returns what is left.
+///
+/// Codes are joined in pairs, and the pairs in quads where these are short enough. What is joined is put where it stands
+/// within eight bytes, begins with the bits that the one before left over, and leaves over its own.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,bmi1,bmi2,movbe")]
+pub(super) fn write_codes<'a>(folded: &'a [u32], parameter: u32, out: &mut BitWriter) -> &'a [u32] {
+    let (bytes, position, mut over) = out.parts();
+    let room = (8 * bytes.len()).saturating_sub(64 + position) / (16 * MOST_WRITTEN as usize);
+
+    let count = _mm_cvtsi32_si128(parameter as i32);
+    let one = _mm512_set1_epi32(1 << parameter);
+    let low_mask = _mm512_set1_epi32((1 << parameter) - 1);
+    let overhead = _mm512_set1_epi32(parameter as i32 + 1);
+    let saturated = _mm512_set1_epi32(MOST_WRITTEN as i32);
+    let last = _mm512_set1_epi64(7);
+    let (evens, odds) = (_mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0), _mm512_set_epi64(15, 13, 11, 9, 7, 5, 3, 1));
+    let too_long = |len| _mm512_cmpgt_epu64_mask(len, _mm512_set1_epi64(MOST_WRITTEN as i64)) != 0;
+    let pairs = |values: __m512i| {
+        let quotient = _mm512_min_epu32(_mm512_srl_epi32(values, count), saturated);
+        let code = _mm512_or_si512(_mm512_and_si512(values, low_mask), one);
+        let len = _mm512_add_epi32(quotient, overhead);
+        let second_len = _mm512_srli_epi64::<32>(len);
+        let first = _mm512_sllv_epi64(_mm512_maskz_mov_epi32(0x5555, code), second_len);
+        let len = _mm512_add_epi64(_mm512_maskz_mov_epi32(0x5555, len), second_len);
+        (_mm512_or_si512(first, _mm512_srli_epi64::<32>(code)), len)
+    };
+    // Codes that begin at `start`, in words; where these go; and by how many bits the next word begins later.
+    let place = |code, len, start| {
+        let behind = _mm512_add_epi64(_mm512_and_si512(start, last), len);
+        let word = _mm512_sllv_epi64(code, _mm512_sub_epi64(_mm512_set1_epi64(64), behind));
+        let bytes_on = _mm512_andnot_si512(last, behind);
+        (lanes_u64(word), lanes_u64(_mm512_srli_epi64::<3>(start)), lanes_u64(bytes_on))
+    };
+    let mut put = |(words, places, bytes_on): &([u64; 8], [u64; 8], [u64; 8]), lane: usize| {
+        let word = words[lane] | over;
+        // SAFETY: there are eight bytes behind each place, see `room`.
+        unsafe {
+            debug_assert!(places[lane] as usize + 8 <= bytes.len());
+            bytes.as_mut_ptr().add(places[lane] as usize).cast::<u64>().write_unaligned(word.to_be());
+        }
+        over = word << (bytes_on[lane] & 63);
+    };
+    let try_quads = parameter < 11;
+    let mut base = _mm512_set1_epi64(position as i64);
+    let (groups, _) = folded.as_chunks::<32>();
+    let mut done = 0;
+    for group in &groups[..groups.len().min(room)] {
+        // SAFETY: a group has 32 numbers.
+        let ((a, a_len), (b, b_len)) = unsafe { (pairs(load(group, 0)), pairs(load(group, 16))) };
+        let (first, first_len) =
+            (_mm512_permutex2var_epi64(a, evens, b), _mm512_permutex2var_epi64(a_len, evens, b_len));
+        let (second, second_len) =
+            (_mm512_permutex2var_epi64(a, odds, b), _mm512_permutex2var_epi64(a_len, odds, b_len));
+        let len = _mm512_add_epi64(first_len, second_len);
+        // The lengths of two, of four and of all quads up to each.
+        let twos = _mm512_add_epi64(len, _mm512_maskz_expand_epi64(0b1111_1110, len));
+        let fours = _mm512_add_epi64(twos, _mm512_maskz_expand_epi64(0b1111_1100, twos));
+        let ends = _mm512_add_epi64(fours, _mm512_maskz_expand_epi64(0b1111_0000, fours));
+        let start = _mm512_add_epi64(base, _mm512_sub_epi64(ends, len));
+        if try_quads && !too_long(len) {
+            let code = _mm512_or_si512(_mm512_sllv_epi64(first, second_len), second);
+            let quads = place(code, len, start);
+            (0..8).for_each(|lane| put(&quads, lane));
+        } else if !too_long(_mm512_max_epu64(first_len, second_len)) {
+            let (firsts, seconds) =
+                (place(first, first_len, start), place(second, second_len, _mm512_add_epi64(start, first_len)));
+            (0..8).for_each(|lane| {
+                put(&firsts, lane);
+                put(&seconds, lane);
+            });
+        } else {
+            break;
+        }
+        base = _mm512_add_epi64(base, _mm512_permutexvar_epi64(last, ends));
+        done += 1;
+    }
+    out.go_on(lanes_u64(base)[0] as usize, over);
+    &folded[32 * done..]
+}
+
+/// See [`survey::survey`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
+pub(super) fn survey(samples: &[i32]) -> Survey {
+    survey::survey(samples)
+}
+
+/// See [`survey::make_side`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
+pub(super) fn side(left: &[i32], right: &[i32], side: &mut Vec<i32>) -> Survey {
+    survey::make_side(left, right, side)
+}
+
+/// See [`survey::make_mid`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
+pub(super) fn mid(left: &[i32], right: &[i32], mid: &mut Vec<i32>) -> Survey {
+    survey::make_mid(left, right, mid)
+}
+
+/// See [`rice::sum_parts`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
+pub(super) fn sum_parts(folded: &[u32], union: u32, len: usize, sums: &mut Vec<rice::PartSum>) {
+    rice::sum_parts(folded, union, len, sums);
+}
+
+/// See [`split`](super::verify::split).
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
+pub(super) fn split(samples: &[i32], low_bits: u32, high: &mut [i16], low: &mut [i16]) {
+    super::verify::split(samples, low_bits, high, low);
 }
 
 /// What the predictor leaves of each sample, by sixteen pairs of taps at a time: as in
@@ -145,7 +265,11 @@ pub(super) fn expect_short<const PAIRS: usize, const SPLIT: bool>(
     let (order, len) = (predictor.order(), samples.len());
     assert!(order.div_ceil(2) == PAIRS && len >= order + 32 && folded.len() == len && high.len() == len + 1);
     assert!(!SPLIT || low.len() == len + 1);
-    let taps = tap_pairs::<PAIRS>(predictor);
+    let taps: [__m512i; PAIRS] = std::array::from_fn(|j| {
+        let newer = predictor.taps()[2 * j];
+        let older = predictor.taps().get(2 * j + 1).copied().unwrap_or(0);
+        _mm512_set1_epi32((newer << 16) | (older & 0xFFFF))
+    });
     let below = _mm_cvtsi32_si128(low_bits as i32);
     let rest = _mm_cvtsi32_si128((predictor.shift - low_bits) as i32);
     let sum = |parts: &[i16], first: usize| {
@@ -221,6 +345,14 @@ pub(super) fn autocorrelation<const LAGS: usize>(padded: &[i16], sums: &mut [i64
     for (sum, total) in sums.iter_mut().zip(totals) {
         *sum = _mm512_reduce_add_epi64(total);
     }
+}
+
+/// Two taps in one lane: the one of the older sample low, that of the newer high.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn tap_pairs<const PAIRS: usize>(predictor: &Predictor) -> [__m512i; PAIRS] {
+    let tap = |j: usize| predictor.taps().get(j).copied().unwrap_or(0);
+    std::array::from_fn(|j| _mm512_set1_epi32((tap(2 * j) << 16) | (tap(2 * j + 1) & 0xFFFF)))
 }
 
 /// The residual of samples of at most 16 bits, folded, up to the last few, and the union of its bits; where it ends comes

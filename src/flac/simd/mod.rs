@@ -1,7 +1,7 @@
 //! Vector code, chosen at run time, and the only `unsafe` of the module.
 //!
 //! Every operation of [`Isa`] has a portable twin, here or elsewhere in the module, that computes the same: [`Isa::Portable`]
-//! is that twin, and the tests of each file here compare the two. What is `unsafe` here is of two kinds: calling code that
+//! is that twin, and the tests of each file here compare it with all that the machine has. What is `unsafe` here is of two kinds: calling code that
 //! the processor was found to support, and loads and stores within bounds that were asserted before.
 #![allow(unsafe_code)]
 

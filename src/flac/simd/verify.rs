@@ -34,6 +34,20 @@ impl Isa {
     }
 }
 
+/// What is above the lowest bits of samples, and these; they are left out where there are none.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn split(samples: &[i32], low_bits: u32, high: &mut [i16], low: &mut [i16]) {
+    for (&sample, place) in samples.iter().zip(high) {
+        *place = (sample >> low_bits) as i16;
+    }
+    if low_bits > 0 {
+        for (&sample, place) in samples.iter().zip(low) {
+            *place = (sample & ((1 << low_bits) - 1)) as i16;
+        }
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::super::bit_reader::BitReader;
@@ -70,17 +84,18 @@ mod x86 {
         }
         // A number that no product counts stands in front, because taps go in pairs.
         space.high.resize(len + 1, 0);
-        for (&sample, place) in samples.iter().zip(&mut space.high[1..]) {
-            *place = (sample >> low_bits) as i16;
+        space.low.resize(len + 1, 0);
+        let Space { high, low, .. } = space;
+        if isa == Isa::Avx512 {
+            // SAFETY: see `Isa::Avx512`.
+            unsafe { avx512::split(samples, low_bits, &mut high[1..], &mut low[1..]) };
+        } else {
+            super::split(samples, low_bits, &mut high[1..], &mut low[1..]);
         }
         if low_bits == 0 {
-            by_pairs::<false>(isa, predictor, samples, 0, &space.high, &[], folded);
+            by_pairs::<false>(isa, predictor, samples, 0, high, low, folded);
         } else {
-            space.low.resize(len + 1, 0);
-            for (&sample, place) in samples.iter().zip(&mut space.low[1..]) {
-                *place = (sample & ((1 << low_bits) - 1)) as i16;
-            }
-            by_pairs::<true>(isa, predictor, samples, low_bits, &space.high, &space.low, folded);
+            by_pairs::<true>(isa, predictor, samples, low_bits, high, low, folded);
         }
         true
     }
@@ -172,26 +187,40 @@ mod x86 {
     }
 
     /// Most bits that are compared at once: they stand anywhere in eight bytes.
-    const MOST_BITS: u64 = 57;
+    const MOST_COMPARED: u64 = 57;
 
-    /// Sixteen codes at a time, or more, are compared at once, and read where that cannot be.
+    /// Many codes at a time are compared at once, and read where that cannot be.
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,movbe")]
     pub(super) fn holds_codes(isa: Isa, reader: &mut BitReader, parameter: u32, expected: &[u32]) -> bool {
-        let mut left = expected;
-        loop {
+        let compare = |reader: &mut BitReader, expected| {
             if isa == Isa::Avx512 {
                 // SAFETY: see `Isa::Avx512`.
-                match unsafe { avx512::compare_codes(reader, parameter, left) } {
-                    Some(rest) => left = rest,
-                    None => return false,
+                return unsafe { avx512::compare_codes(reader, parameter, expected) };
+            }
+            compare_codes(reader, parameter, expected)
+        };
+        let mut left = expected;
+        loop {
+            let Some(rest) = compare(reader, left) else { return false };
+            left = rest;
+            if left.is_empty() {
+                return true;
+            }
+            let (bytes, whole) = (reader.bytes(), reader.position() / 8);
+            let last = &bytes[whole..];
+            if last.len() <= LAST_BYTES {
+                // Zeros behind them leave room for loads; codes that end there do not count.
+                let mut copy = [0; 4 * LAST_BYTES];
+                copy[..last.len()].copy_from_slice(last);
+                let mut at = BitReader::at(&copy, reader.position() % 8);
+                let Some(rest) = compare(&mut at, left) else { return false };
+                if at.position() > 8 * last.len() {
+                    return false;
                 }
+                *reader = BitReader::at(bytes, 8 * whole + at.position());
+                left = rest;
             }
-            match compare_codes(reader, parameter, left) {
-                Some([]) => return true,
-                Some(rest) => left = rest,
-                None => return false,
-            }
-            // Too long codes, too few, or too near to the end of the bytes.
+            // Too long codes, or too few.
             let (few, rest) = left.split_at(left.len().min(16));
             if !verify::holds_codes(isa, reader, parameter, few) {
                 return false;
@@ -199,6 +228,9 @@ mod x86 {
             left = rest;
         }
     }
+
+    /// Bytes at the end that are compared in a copy of them.
+    const LAST_BYTES: usize = 128;
 
     /// Goes on to the first sixteen numbers that are not for it, and returns what is left; nothing where there are other
     /// bits. Codes are joined in pairs, and the pairs in quads where these are short enough. Where each begins follows from
@@ -209,14 +241,14 @@ mod x86 {
         let (groups, _) = expected.as_chunks::<16>();
         let (bytes, position) = (reader.bytes(), reader.position());
         // So many groups surely do not reach into the last eight bytes, in which no load may begin.
-        let room = (8 * bytes.len()).saturating_sub(64 + position) / (8 * MOST_BITS as usize);
+        let room = (8 * bytes.len()).saturating_sub(64 + position) / (8 * MOST_COMPARED as usize);
         let near = &groups[..groups.len().min(room)];
 
         let count = _mm_cvtsi32_si128(parameter as i32);
         let stop = _mm256_set1_epi32(1 << parameter);
         let low_mask = _mm256_set1_epi32((1 << parameter) - 1);
         let fixed_len = _mm256_set1_epi32(parameter as i32 + 1);
-        let longest = _mm256_set1_epi32(MOST_BITS as i32);
+        let longest = _mm256_set1_epi32(MOST_COMPARED as i32);
         let zero = _mm256_setzero_si256();
         let swap = _mm256_broadcastsi128_si256(_mm_set_epi8(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
         let too_long = |len| _mm256_movemask_epi8(_mm256_cmpgt_epi32(len, longest)) != 0;
