@@ -282,3 +282,46 @@ fn expect_any(predictor: &Predictor, samples: &[i32], places: &mut [u32]) -> boo
         i32::try_from(left).is_ok()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{FrameEncoder, Level, StreamFormat, StreamInfo};
+    use super::*;
+
+    #[test]
+    fn whole_frames_are_proved_without_decoding_and_changed_ones_are_not() {
+        let mut seed = 1u64;
+        let mut noise = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as u32
+        };
+        for round in 0..300usize {
+            let bits = [8, 16, 16, 20, 24][round % 5];
+            let format = StreamFormat { sample_rate: 48_000, channels: 1 + (round % 2) as u8, bits_per_sample: bits };
+            let len = [4096, 1 + noise() as usize % 700, 64 << (round % 6)][round % 3];
+            let quiet = noise() % (u32::from(bits) - 3);
+            let planes: Vec<Vec<i32>> = (0..format.channels)
+                .map(|_| {
+                    let mut held = 0i64;
+                    let mut next = || {
+                        held = (held * 15 + i64::from(noise() as i32)) / 16;
+                        held as i32 >> (32 - u32::from(bits) + quiet)
+                    };
+                    (0..len).map(|_| next()).collect()
+                })
+                .collect();
+            let planes: Vec<&[i32]> = planes.iter().map(Vec::as_slice).collect();
+            let mut frame = Vec::new();
+            FrameEncoder::new(format, Level::Default, 65_535).unwrap().encode(&planes, 7, &mut frame).unwrap();
+            for isa in Isa::all() {
+                let mut decoder = FrameDecoder::new(&StreamInfo::new(&format));
+                decoder.isa = isa;
+                let mut scratch = Scratch::default();
+                assert_eq!(decoder.prove(&frame, &planes, &mut scratch), Some(()), "round {round}, {isa:?}");
+                let mut changed = frame.clone();
+                changed[noise() as usize % frame.len()] ^= 1 << (noise() % 8);
+                assert_eq!(decoder.prove(&changed, &planes, &mut scratch), None, "round {round}, {isa:?}");
+            }
+        }
+    }
+}

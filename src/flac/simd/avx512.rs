@@ -144,10 +144,11 @@ const MOST_WRITTEN: u64 = 56;
 /// Rice codes, see [`rice::write_codes`]: writes up to the first 32 numbers that are not for it, and returns what is left.
 ///
 /// Codes are joined in pairs, and the pairs in quads where these are short enough. What is joined is put where it stands
-/// within eight bytes, begins with the bits that the one before left over, and leaves over its own.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,bmi1,bmi2,movbe")]
+/// within eight bytes, and begins with the bits that the one before left over. It must have eight bits or more, so that it
+/// leaves over bits of its own only: that is so of quads from parameter 1 on, and of pairs from 3 on.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,bmi2")]
 pub(super) fn write_codes<'a>(folded: &'a [u32], parameter: u32, out: &mut BitWriter) -> &'a [u32] {
-    let (bytes, position, mut over) = out.parts();
+    let (bytes, position, waiting) = out.parts();
     let room = (8 * bytes.len()).saturating_sub(64 + position) / (16 * MOST_WRITTEN as usize);
 
     let count = _mm_cvtsi32_si128(parameter as i32);
@@ -156,6 +157,7 @@ pub(super) fn write_codes<'a>(folded: &'a [u32], parameter: u32, out: &mut BitWr
     let overhead = _mm512_set1_epi32(parameter as i32 + 1);
     let saturated = _mm512_set1_epi32(MOST_WRITTEN as i32);
     let last = _mm512_set1_epi64(7);
+    let swap = _mm512_broadcast_i32x4(_mm_set_epi8(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
     let (evens, odds) = (_mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0), _mm512_set_epi64(15, 13, 11, 9, 7, 5, 3, 1));
     let too_long = |len| _mm512_cmpgt_epu64_mask(len, _mm512_set1_epi64(MOST_WRITTEN as i64)) != 0;
     let pairs = |values: __m512i| {
@@ -167,23 +169,27 @@ pub(super) fn write_codes<'a>(folded: &'a [u32], parameter: u32, out: &mut BitWr
         let len = _mm512_add_epi64(_mm512_maskz_mov_epi32(0x5555, len), second_len);
         (_mm512_or_si512(first, _mm512_srli_epi64::<32>(code)), len)
     };
-    // Codes that begin at `start`, in words; where these go; and by how many bits the next word begins later.
+    // Codes that begin at `start`, in words, and what of each is left over for the next.
     let place = |code, len, start| {
         let behind = _mm512_add_epi64(_mm512_and_si512(start, last), len);
         let word = _mm512_sllv_epi64(code, _mm512_sub_epi64(_mm512_set1_epi64(64), behind));
-        let bytes_on = _mm512_andnot_si512(last, behind);
-        (lanes_u64(word), lanes_u64(_mm512_srli_epi64::<3>(start)), lanes_u64(bytes_on))
+        (word, _mm512_sllv_epi64(word, _mm512_andnot_si512(last, behind)))
     };
-    let mut put = |(words, places, bytes_on): &([u64; 8], [u64; 8], [u64; 8]), lane: usize| {
-        let word = words[lane] | over;
+    // Words in the order of the bytes, and where they go.
+    let finish = |word, over, start| {
+        let bytes = _mm512_shuffle_epi8(_mm512_or_si512(word, over), swap);
+        (lanes_u64(bytes), lanes_u64(_mm512_srli_epi64::<3>(start)))
+    };
+    let mut put = |(words, places): &([u64; 8], [u64; 8]), lane: usize| {
         // SAFETY: there are eight bytes behind each place, see `room`.
         unsafe {
             debug_assert!(places[lane] as usize + 8 <= bytes.len());
-            bytes.as_mut_ptr().add(places[lane] as usize).cast::<u64>().write_unaligned(word.to_be());
+            bytes.as_mut_ptr().add(places[lane] as usize).cast::<u64>().write_unaligned(words[lane]);
         }
-        over = word << (bytes_on[lane] & 63);
     };
-    let try_quads = parameter < 11;
+    let (try_quads, try_pairs) = ((1..11).contains(&parameter), parameter >= 3);
+    // The last lane counts.
+    let mut over = _mm512_set1_epi64(waiting as i64);
     let mut base = _mm512_set1_epi64(position as i64);
     let (groups, _) = folded.as_chunks::<32>();
     let mut done = 0;
@@ -202,22 +208,27 @@ pub(super) fn write_codes<'a>(folded: &'a [u32], parameter: u32, out: &mut BitWr
         let start = _mm512_add_epi64(base, _mm512_sub_epi64(ends, len));
         if try_quads && !too_long(len) {
             let code = _mm512_or_si512(_mm512_sllv_epi64(first, second_len), second);
-            let quads = place(code, len, start);
+            let (word, left) = place(code, len, start);
+            let quads = finish(word, _mm512_alignr_epi64::<7>(left, over), start);
             (0..8).for_each(|lane| put(&quads, lane));
-        } else if !too_long(_mm512_max_epu64(first_len, second_len)) {
-            let (firsts, seconds) =
-                (place(first, first_len, start), place(second, second_len, _mm512_add_epi64(start, first_len)));
+            over = left;
+        } else if try_pairs && !too_long(_mm512_max_epu64(first_len, second_len)) {
+            let between = _mm512_add_epi64(start, first_len);
+            let ((a, a_left), (b, b_left)) = (place(first, first_len, start), place(second, second_len, between));
+            let firsts = finish(a, _mm512_alignr_epi64::<7>(b_left, over), start);
+            let seconds = finish(b, a_left, between);
             (0..8).for_each(|lane| {
                 put(&firsts, lane);
                 put(&seconds, lane);
             });
+            over = b_left;
         } else {
             break;
         }
         base = _mm512_add_epi64(base, _mm512_permutexvar_epi64(last, ends));
         done += 1;
     }
-    out.go_on(lanes_u64(base)[0] as usize, over);
+    out.go_on(lanes_u64(base)[0] as usize, lanes_u64(over)[7]);
     &folded[32 * done..]
 }
 

@@ -56,6 +56,9 @@ impl Isa {
             Isa::Avx2 => unsafe { x86::write_codes(folded, parameter, out) },
             // SAFETY: see `Isa::Avx512`.
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if parameter == 0 => unsafe { x86::write_codes(folded, parameter, out) },
+            // SAFETY: likewise.
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => unsafe {
                 let mut left = folded;
                 loop {
