@@ -37,8 +37,17 @@ fn verify_agrees_with_decoding(decoder: &mut FrameDecoder, frame: &[u8], planes:
 
 #[test]
 fn the_proof_fails_for_every_changed_bit_for_which_decoding_fails() {
-    let shapes = [(STEREO, 40), (StreamFormat { channels: 1, bits_per_sample: 24, ..STEREO }, 70)];
-    let kinds = [Signal::TwoTones, Signal::WastedBits, Signal::Constant, Signal::Extremes, Signal::HalfSilent];
+    let mono = |bits_per_sample| StreamFormat { channels: 1, bits_per_sample, ..STEREO };
+    let shapes = [(STEREO, 40), (mono(24), 70), (mono(16), 260), (mono(24), 192), (STEREO, 128)];
+    let kinds = [
+        Signal::TwoTones,
+        Signal::WastedBits,
+        Signal::Constant,
+        Signal::Extremes,
+        Signal::HalfSilent,
+        Signal::Impulses,
+        Signal::QuietNoise,
+    ];
     for (format, len) in shapes {
         let mut decoder = FrameDecoder::new(&StreamInfo::new(&format));
         for kind in kinds {

@@ -24,6 +24,25 @@ impl<'a> BitReader<'a> {
         BitReader { bytes, next: 0, window: 0, valid: 0 }
     }
 
+    /// A reader that has consumed `position` bits, which are no more than there are.
+    #[cfg(any(target_arch = "x86_64", test))]
+    #[inline]
+    pub(super) fn at(bytes: &'a [u8], position: usize) -> Self {
+        debug_assert!(position <= 8 * bytes.len());
+        let mut reader = BitReader { bytes, next: position / 8, window: 0, valid: 0 };
+        if !position.is_multiple_of(8) {
+            reader.refill();
+            reader.consume((position % 8) as u32);
+        }
+        reader
+    }
+
+    /// All bytes, those in front included.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Bits consumed so far.
     pub(super) fn position(&self) -> usize {
         self.next * 8 - self.valid as usize

@@ -82,6 +82,23 @@ impl<'a> BitWriter<'a> {
         self.put(1, left.min(56) + 1);
     }
 
+    /// For code that puts words by itself: the slice, the bits written so far, and those of them that are not a byte yet,
+    /// left-justified.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn parts(&mut self) -> (&mut [u8], usize, u64) {
+        let Cursor { pending, count, .. } = self.state;
+        let position = self.position();
+        (self.out, position, pending << 1 << (63 - count))
+    }
+
+    /// Takes up what such code has come to: as many bits of the slice are written now, of which these are not a byte yet,
+    /// left-justified.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn go_on(&mut self, position: usize, waiting: u64) {
+        let count = (position % 8) as u32;
+        self.state = Cursor { at: position / 8, pending: waiting >> 1 >> (63 - count), count };
+    }
+
     /// Fills up the last byte with zero bits.
     pub(super) fn align(&mut self) {
         if self.state.count > 0 {

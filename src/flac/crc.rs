@@ -121,7 +121,12 @@ mod tests {
                 let part = &bytes[start..start + len];
                 let expected = crc16_by_the_bit(part);
                 assert_eq!(crc16(part), expected, "start {start}, length {len}");
-                assert_eq!(crc16_tables(0, part), expected, "start {start}, length {len}");
+                for isa in Isa::all() {
+                    assert_eq!(isa.crc16(0, part), expected, "start {start}, length {len}, {isa:?}");
+                    // In two parts.
+                    let (front, back) = part.split_at(len / 5);
+                    assert_eq!(isa.crc16(isa.crc16(0, front), back), expected, "start {start}, length {len}, {isa:?}");
+                }
             }
         }
     }

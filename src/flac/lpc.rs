@@ -122,6 +122,7 @@ pub(super) struct Recursion {
 
 impl Recursion {
     /// From autocorrelation sums, `sums[lag]`. Where nothing is left to predict, higher orders change nothing.
+    #[inline(always)]
     pub(super) fn new(sums: &[Lanes]) -> Self {
         let mut found = Recursion {
             reflections: [[0.0; 4]; MAX_ORDER],

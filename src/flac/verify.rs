@@ -2,22 +2,29 @@
 //!
 //! A decoder reads the residual from the bytes and then computes each sample from those before it, one after the
 //! other. Who knows the samples need not wait for that: if the first samples (the warm-up) are as expected, and for
-//! each later one the residual that was read from the bytes is exactly the expected sample less what the predictor that
-//! was read from the bytes makes of the expected samples before it, then by induction every sample that a decoder
-//! computes is the expected one. Likewise if left − right and (left + right) >> 1 are what two subframes hold, then left
-//! and right are what a decoder makes of them.
+//! each later one the residual that a decoder reads from the bytes is exactly the expected sample less what the
+//! predictor that was read from the bytes makes of the expected samples before it, then by induction every sample that a
+//! decoder computes is the expected one. Likewise if left − right and (left + right) >> 1 are what two subframes hold,
+//! then left and right are what a decoder makes of them.
 //!
-//! So the header, the kinds of the subframes, wasted bits, warm-up, coefficients and all Rice codes are read from the
-//! bytes by the decoder's own code, both checksums are checked, and the predictions are worked out here, by other code
-//! than the encoder's: in 32-bit integers where no sum of products can leave them, else in `f64`, in which all numbers
+//! Nor need the residual be read number by number. With a given parameter each number has exactly one Rice code, none of
+//! which is the beginning of another; so a decoder reads certain numbers from bits if and only if these bits begin with the
+//! codes of these numbers, one behind the other. The residual that must be there is worked out, its codes are put
+//! together, and they are compared with as many bits of the frame as they take, many at a time.
+//!
+//! So the header, the kinds of the subframes, wasted bits, warm-up, coefficients, partitions and their parameters are
+//! read from the bytes by the decoder's own code, and so are escaped partitions and what is left over by the comparison
+//! (codes of unusual length, the last bytes); both checksums are checked; and predictions and codes are worked out here
+//! and in [`simd`](super::simd), by other code than the encoder's. Predictions are made in 32-bit integers where no sum
+//! of products can leave them, or of two parts of each sample of which this is true, else in `f64`, in which all numbers
 //! that occur (below 2^53) are exact. Where the proof does not succeed for any reason, the frame is decoded and compared.
 
 use super::bit_reader::BitReader;
 use super::decoder::{FrameDecoder, compare};
 use super::frame::{ChannelAssignment, FrameHeader};
 use super::predictor::{Predictor, unfold};
-use super::residual::read_residual;
-use super::simd::Survey;
+use super::residual::{Coding, Partitioning};
+use super::simd::{Isa, Survey};
 use super::subframe::{SubframeHeader, SubframeType, read_predictor};
 use crate::error::Result;
 
@@ -26,9 +33,21 @@ use crate::error::Result;
 pub(super) struct Scratch {
     /// Mid or side.
     other: Vec<i32>,
-    exact: Vec<f64>,
+    /// The residual that is expected, folded.
     folded: Vec<u32>,
+    space: Space,
     decoded: Vec<Vec<i32>>,
+}
+
+/// Space for samples in the forms in which predictions are made of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Space {
+    exact: Vec<f64>,
+    /// What is above the lowest bits of each sample, and these, behind a place that belongs to none.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) high: Vec<i16>,
+    #[cfg(target_arch = "x86_64")]
+    pub(super) low: Vec<i16>,
 }
 
 impl FrameDecoder {
@@ -134,21 +153,75 @@ impl FrameDecoder {
                     _ => Predictor::fixed(order),
                 };
                 scratch.folded.resize(len, 0);
-                read_residual(self.isa, reader, len, order, &mut scratch.folded[order..]).ok()?;
-                let leaves = self.isa.leaves(&predictor, header.bits, expected, &scratch.folded, &mut scratch.exact);
-                leaves.then_some(())
+                let folded = &mut scratch.folded[..];
+                let real_bits = survey.bits().saturating_sub(header.wasted).max(1);
+                if !self.isa.expect_residual(&predictor, real_bits, expected, folded, &mut scratch.space) {
+                    return None;
+                }
+                holds_residual(self.isa, reader, len, order, &folded[order..])
             }
         }
     }
 }
 
-/// Whether the predictor leaves of samples of `bits` bits exactly the residual in `folded`; the places of the warm-up
-/// samples are not looked at. `exact` is scratch space.
+/// Something, when the coded residual that comes next is that of the `expected` folded numbers, of which there are
+/// `block_size - order`.
+fn holds_residual(
+    isa: Isa,
+    reader: &mut BitReader,
+    block_size: usize,
+    order: usize,
+    mut expected: &[u32],
+) -> Option<()> {
+    let partitioning = Partitioning::read(reader, block_size, order).ok()?;
+    for len in partitioning.lengths(block_size, order) {
+        let (partition, rest) = expected.split_at_checked(len)?;
+        expected = rest;
+        let held = match Coding::read(reader, partitioning.parameter_bits).ok()? {
+            Coding::Rice(parameter) => isa.holds_codes(reader, parameter, partition),
+            Coding::Escaped(bits) => {
+                partition.iter().all(|&folded| reader.signed(bits) == Ok(i64::from(unfold(folded))))
+            }
+        };
+        held.then_some(())?;
+    }
+    expected.is_empty().then_some(())
+}
+
+/// Whether a decoder reads the `expected` numbers from the Rice codes that come next; the reader is behind them then.
 #[inline(always)]
-pub(super) fn leaves(predictor: &Predictor, bits: u32, samples: &[i32], folded: &[u32], exact: &mut Vec<f64>) -> bool {
-    // Such predictions and what is left of such samples are within 32 bits, so that equality there is equality.
-    let narrow =
-        predictor.fits_i32(bits) && bits <= 30 && (predictor.gain() << (bits - 1)) >> predictor.shift < 1 << 30;
+pub(super) fn holds_codes(isa: Isa, reader: &mut BitReader, parameter: u32, expected: &[u32]) -> bool {
+    let mut read = [0; 64];
+    expected.chunks(64).all(|expected| {
+        let read = &mut read[..expected.len()];
+        isa.read_codes(reader, parameter, read).is_ok() && read == expected
+    })
+}
+
+/// What is to be read where `residual` is meant: twice its magnitude, less one where it is negative.
+#[inline(always)]
+fn folded(residual: i32) -> u32 {
+    (residual.unsigned_abs() << 1).wrapping_sub(u32::from(residual < 0))
+}
+
+/// Whether all predictions of samples of `bits` bits, and what they leave of such samples, are within 32 bits.
+pub(super) fn is_narrow_result(predictor: &Predictor, bits: u32) -> bool {
+    bits <= 30 && (predictor.gain() << (bits - 1)) >> predictor.shift < 1 << 30
+}
+
+/// Works out what the predictor must have left of samples of `bits` bits, folded: `folded[n]` belongs to `samples[n]`; the
+/// places of the warm-up samples are not written to. False, when something is left that takes more than 32 bits.
+#[inline(always)]
+pub(super) fn expect_residual(
+    predictor: &Predictor,
+    bits: u32,
+    samples: &[i32],
+    folded: &mut [u32],
+    space: &mut Space,
+) -> bool {
+    // Sums of products are exact then, too.
+    let narrow = predictor.fits_i32(bits) && is_narrow_result(predictor, bits);
+    let exact = &mut space.exact;
     if !narrow {
         exact.clear();
         exact.extend(samples.iter().map(|&sample| f64::from(sample)));
@@ -156,10 +229,9 @@ pub(super) fn leaves(predictor: &Predictor, bits: u32, samples: &[i32], folded: 
     macro_rules! by_order {
         ($($order:literal)*) => {
             match predictor.order() {
-                0 => samples.iter().zip(folded).all(|(&sample, &folded)| sample == unfold(folded)),
-                $($order if narrow => leaves_narrow::<$order>(predictor, samples, folded),
-                $order => leaves_exact::<$order>(predictor, exact, folded),)*
-                _ => leaves_any(predictor, samples, folded),
+                $($order if narrow => expect_narrow::<$order>(predictor, samples, folded),
+                $order => expect_exact::<$order>(predictor, exact, folded),)*
+                _ => expect_any(predictor, samples, folded),
             }
         };
     }
@@ -167,39 +239,89 @@ pub(super) fn leaves(predictor: &Predictor, bits: u32, samples: &[i32], folded: 
 }
 
 #[inline(always)]
-fn leaves_narrow<const ORDER: usize>(predictor: &Predictor, samples: &[i32], folded: &[u32]) -> bool {
+fn expect_narrow<const ORDER: usize>(predictor: &Predictor, samples: &[i32], places: &mut [u32]) -> bool {
     let taps: [i32; ORDER] = std::array::from_fn(|j| predictor.taps()[j]);
-    let mut wrong = 0;
-    for ((history, sample), &folded) in samples.array_windows::<ORDER>().zip(&samples[ORDER..]).zip(&folded[ORDER..]) {
+    let expected = samples.array_windows::<ORDER>().zip(&samples[ORDER..]);
+    for ((history, sample), place) in expected.zip(&mut places[ORDER..]) {
         let mut sum = 0i32;
         for j in 0..ORDER {
             sum = sum.wrapping_add(taps[j].wrapping_mul(history[ORDER - 1 - j]));
         }
-        wrong |= sample.wrapping_sub(sum >> predictor.shift) ^ unfold(folded);
+        *place = folded(sample.wrapping_sub(sum >> predictor.shift));
     }
-    wrong == 0
+    true
 }
 
 #[inline(always)]
-fn leaves_exact<const ORDER: usize>(predictor: &Predictor, samples: &[f64], folded: &[u32]) -> bool {
+fn expect_exact<const ORDER: usize>(predictor: &Predictor, samples: &[f64], places: &mut [u32]) -> bool {
+    /// Added to a whole number below 2^51, it leaves that number's lowest bits in those of the mantissa.
+    const WHOLE: f64 = 3.0 * (1u64 << 51) as f64;
     let taps: [f64; ORDER] = std::array::from_fn(|j| f64::from(predictor.taps()[j]));
     let scale = 1.0 / f64::from(1u32 << predictor.shift);
-    let mut right = true;
-    for ((history, sample), &folded) in samples.array_windows::<ORDER>().zip(&samples[ORDER..]).zip(&folded[ORDER..]) {
+    let mut fits = true;
+    let expected = samples.array_windows::<ORDER>().zip(&samples[ORDER..]);
+    for ((history, sample), place) in expected.zip(&mut places[ORDER..]) {
         let mut sum = 0.0;
         for j in 0..ORDER {
             sum += taps[j] * history[ORDER - 1 - j];
         }
-        right &= (sum * scale).floor() + f64::from(unfold(folded)) == *sample;
+        let left = sample - (sum * scale).floor();
+        let residual = (left + WHOLE).to_bits() as i32;
+        fits &= f64::from(residual) == left;
+        *place = folded(residual);
     }
-    right
+    fits
 }
 
 #[inline(never)]
-fn leaves_any(predictor: &Predictor, samples: &[i32], folded: &[u32]) -> bool {
+fn expect_any(predictor: &Predictor, samples: &[i32], places: &mut [u32]) -> bool {
     let order = predictor.order();
     (order..samples.len()).all(|n| {
-        let prediction = predictor.predict(&samples[n - order..n]);
-        i64::from(samples[n]) == prediction + i64::from(unfold(folded[n]))
+        let left = i64::from(samples[n]) - predictor.predict(&samples[n - order..n]);
+        places[n] = folded(left as i32);
+        i32::try_from(left).is_ok()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{FrameEncoder, Level, StreamFormat, StreamInfo};
+    use super::*;
+
+    #[test]
+    fn whole_frames_are_proved_without_decoding_and_changed_ones_are_not() {
+        let mut seed = 1u64;
+        let mut noise = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as u32
+        };
+        for round in 0..300usize {
+            let bits = [8, 16, 16, 20, 24][round % 5];
+            let format = StreamFormat { sample_rate: 48_000, channels: 1 + (round % 2) as u8, bits_per_sample: bits };
+            let len = [4096, 1 + noise() as usize % 700, 64 << (round % 6)][round % 3];
+            let quiet = noise() % (u32::from(bits) - 3);
+            let planes: Vec<Vec<i32>> = (0..format.channels)
+                .map(|_| {
+                    let mut held = 0i64;
+                    let mut next = || {
+                        held = (held * 15 + i64::from(noise() as i32)) / 16;
+                        held as i32 >> (32 - u32::from(bits) + quiet)
+                    };
+                    (0..len).map(|_| next()).collect()
+                })
+                .collect();
+            let planes: Vec<&[i32]> = planes.iter().map(Vec::as_slice).collect();
+            let mut frame = Vec::new();
+            FrameEncoder::new(format, Level::Default, 65_535).unwrap().encode(&planes, 7, &mut frame).unwrap();
+            for isa in Isa::all() {
+                let mut decoder = FrameDecoder::new(&StreamInfo::new(&format));
+                decoder.isa = isa;
+                let mut scratch = Scratch::default();
+                assert_eq!(decoder.prove(&frame, &planes, &mut scratch), Some(()), "round {round}, {isa:?}");
+                let mut changed = frame.clone();
+                changed[noise() as usize % frame.len()] ^= 1 << (noise() % 8);
+                assert_eq!(decoder.prove(&changed, &planes, &mut scratch), None, "round {round}, {isa:?}");
+            }
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use super::super::lpc;
 use super::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
 
 impl Isa {
     /// See [`lpc::apply_window`].
@@ -11,7 +13,7 @@ impl Isa {
             Isa::Portable => lpc::apply_window(samples, magnitude_bits, window, out),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::apply_window(samples, magnitude_bits, window, out) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::apply_window(samples, magnitude_bits, window, out) },
         }
     }
 
@@ -19,14 +21,15 @@ impl Isa {
     pub(in crate::flac) fn autocorrelation(self, padded: &[i16], sums: &mut [i64]) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 if sums.len() <= 13 => {
+            Isa::Avx2 | Isa::Avx512 if sums.len() <= 13 => {
                 let mut all = [0; 13];
-                // SAFETY: see `Isa::Avx2`.
+                // SAFETY: see `Isa::Avx2` and `Isa::Avx512`.
                 unsafe {
-                    if sums.len() <= 9 {
-                        x86::autocorrelation::<9>(padded, &mut all);
-                    } else {
-                        x86::autocorrelation::<13>(padded, &mut all);
+                    match (self, sums.len()) {
+                        (Isa::Avx512, ..=9) => avx512::autocorrelation::<9>(padded, &mut all),
+                        (Isa::Avx512, _) => avx512::autocorrelation::<13>(padded, &mut all),
+                        (_, ..=9) => x86::autocorrelation::<9>(padded, &mut all),
+                        _ => x86::autocorrelation::<13>(padded, &mut all),
                     }
                 }
                 sums.copy_from_slice(&all[..sums.len()]);
@@ -41,7 +44,7 @@ impl Isa {
             Isa::Portable => lpc::apply_fine_window(samples, window, out),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::apply_fine_window(samples, window, out) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::apply_fine_window(samples, window, out) },
         }
     }
 
@@ -49,7 +52,7 @@ impl Isa {
     pub(in crate::flac) fn fine_autocorrelation(self, padded: &[f64], sums: &mut [f64]) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 if sums.len() <= 13 => {
+            Isa::Avx2 | Isa::Avx512 if sums.len() <= 13 => {
                 let mut all = [0.0; 13];
                 // SAFETY: see `Isa::Avx2`.
                 unsafe {
@@ -153,41 +156,43 @@ mod tests {
 
     #[test]
     fn windows_and_autocorrelations_are_the_same() {
-        let (isa, mut noise) = (Isa::detect(), Noise(2));
-        for round in 0..ROUNDS {
-            let magnitude_bits = (round % 32) as u32;
-            let len = noise.below(900);
-            let samples = noise.samples(magnitude_bits + 1, len);
-            let window: Vec<i16> = (0..len).map(|_| noise.below(8192) as i16).collect();
-            let end = lpc::FRONT_PADDING + len.next_multiple_of(16);
-            let (mut ours, mut theirs) = (vec![0; end], vec![0; end]);
-            let place = lpc::FRONT_PADDING..lpc::FRONT_PADDING + len;
-            isa.apply_window(&samples, magnitude_bits, &window, &mut ours[place.clone()]);
-            lpc::apply_window(&samples, magnitude_bits, &window, &mut theirs[place]);
-            assert_eq!(ours, theirs);
-            for lags in 1..=lpc::MAX_LAGS {
-                let (mut a, mut b) = (vec![0; lags], vec![0; lags]);
-                isa.autocorrelation(&ours, &mut a);
-                lpc::autocorrelation(&ours, &mut b);
-                assert_eq!(a, b);
-                let direct: i64 = (lags - 1..ours.len() - lpc::FRONT_PADDING)
-                    .map(|n| {
-                        i64::from(ours[lpc::FRONT_PADDING + n]) * i64::from(ours[lpc::FRONT_PADDING + n + 1 - lags])
-                    })
-                    .sum();
-                assert_eq!(a[lags - 1], direct);
-            }
-            let window: Vec<f32> = (0..len).map(|_| noise.below(8192) as f32 / 8191.0).collect();
-            let (mut ours, mut theirs) = (vec![0.0; end], vec![0.0; end]);
-            let place = lpc::FRONT_PADDING..lpc::FRONT_PADDING + len;
-            isa.apply_fine_window(&samples, &window, &mut ours[place.clone()]);
-            lpc::apply_fine_window(&samples, &window, &mut theirs[place]);
-            assert_eq!(ours, theirs);
-            for lags in 1..=lpc::MAX_LAGS {
-                let (mut a, mut b) = (vec![0.0; lags], vec![0.0; lags]);
-                isa.fine_autocorrelation(&ours, &mut a);
-                lpc::fine_autocorrelation(&ours, &mut b);
-                assert_eq!(a, b);
+        for isa in Isa::all() {
+            let mut noise = Noise(2);
+            for round in 0..ROUNDS {
+                let magnitude_bits = (round % 32) as u32;
+                let len = noise.below(900);
+                let samples = noise.samples(magnitude_bits + 1, len);
+                let window: Vec<i16> = (0..len).map(|_| noise.below(8192) as i16).collect();
+                let end = lpc::FRONT_PADDING + len.next_multiple_of(16);
+                let (mut ours, mut theirs) = (vec![0; end], vec![0; end]);
+                let place = lpc::FRONT_PADDING..lpc::FRONT_PADDING + len;
+                isa.apply_window(&samples, magnitude_bits, &window, &mut ours[place.clone()]);
+                lpc::apply_window(&samples, magnitude_bits, &window, &mut theirs[place]);
+                assert_eq!(ours, theirs);
+                for lags in 1..=lpc::MAX_LAGS {
+                    let (mut a, mut b) = (vec![0; lags], vec![0; lags]);
+                    isa.autocorrelation(&ours, &mut a);
+                    lpc::autocorrelation(&ours, &mut b);
+                    assert_eq!(a, b);
+                    let direct: i64 = (lags - 1..ours.len() - lpc::FRONT_PADDING)
+                        .map(|n| {
+                            i64::from(ours[lpc::FRONT_PADDING + n]) * i64::from(ours[lpc::FRONT_PADDING + n + 1 - lags])
+                        })
+                        .sum();
+                    assert_eq!(a[lags - 1], direct);
+                }
+                let window: Vec<f32> = (0..len).map(|_| noise.below(8192) as f32 / 8191.0).collect();
+                let (mut ours, mut theirs) = (vec![0.0; end], vec![0.0; end]);
+                let place = lpc::FRONT_PADDING..lpc::FRONT_PADDING + len;
+                isa.apply_fine_window(&samples, &window, &mut ours[place.clone()]);
+                lpc::apply_fine_window(&samples, &window, &mut theirs[place]);
+                assert_eq!(ours, theirs);
+                for lags in 1..=lpc::MAX_LAGS {
+                    let (mut a, mut b) = (vec![0.0; lags], vec![0.0; lags]);
+                    isa.fine_autocorrelation(&ours, &mut a);
+                    lpc::fine_autocorrelation(&ours, &mut b);
+                    assert_eq!(a, b);
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ impl Isa {
             Isa::Portable => crc::crc16_tables(crc, bytes),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::crc16(crc, bytes) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::crc16(self, crc, bytes) },
         }
     }
 }
@@ -18,6 +18,7 @@ impl Isa {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::super::crc;
+    use super::super::{Isa, avx512};
     use std::arch::x86_64::*;
 
     /// Remainder of x^n by the polynomial of the CRC.
@@ -34,12 +35,19 @@ mod x86 {
         remainder as i64
     }
 
+    /// By what the halves of 128 bits that stand n bits before others are multiplied.
+    macro_rules! factors {
+        ($n:expr) => {
+            _mm_set_epi64x(const { power($n + 64) }, const { power($n) })
+        };
+    }
+
     /// CRC by folding: 128 bits that stand n bits before others are worth, in remainders, their halves times x^(n + 64)
-    /// and x^n. Four such folds of 64 bytes run side by side; what is left goes through the tables.
+    /// and x^n. Four such folds of 64 bytes run side by side, or sixteen in wider registers; what is left goes through the
+    /// tables.
     #[target_feature(enable = "avx2,pclmulqdq")]
-    pub(super) fn crc16(crc: u16, bytes: &[u8]) -> u16 {
-        let (blocks, rest) = bytes.as_chunks::<16>();
-        if blocks.len() < 8 {
+    pub(super) fn crc16(isa: Isa, crc: u16, bytes: &[u8]) -> u16 {
+        if bytes.len() < 128 {
             return crc::crc16_tables(crc, bytes);
         }
         let reverse = _mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -51,16 +59,24 @@ mod x86 {
             let low = _mm_clmulepi64_si128::<0x00>(sum, factors);
             _mm_xor_si128(_mm_xor_si128(high, low), next)
         };
+        let (mut sums, done) = if isa == Isa::Avx512 && bytes.len() >= 512 {
+            // SAFETY: see `Isa::Avx512`.
+            unsafe { avx512::fold_crc(crc, bytes, [factors!(2048), factors!(512)]) }
+        } else {
+            let first = bytes.as_chunks::<16>().0;
+            let mut sums = [block(&first[0]), block(&first[1]), block(&first[2]), block(&first[3])];
+            sums[0] = _mm_xor_si128(sums[0], _mm_set_epi64x(i64::from(crc) << 48, 0));
+            (sums, 64)
+        };
+        let (blocks, rest) = bytes[done..].as_chunks::<16>();
         let (groups, singles) = blocks.as_chunks::<4>();
-        let mut sums = [block(&groups[0][0]), block(&groups[0][1]), block(&groups[0][2]), block(&groups[0][3])];
-        sums[0] = _mm_xor_si128(sums[0], _mm_set_epi64x(i64::from(crc) << 48, 0));
-        let by_four = _mm_set_epi64x(const { power(512 + 64) }, const { power(512) });
-        for group in &groups[1..] {
+        let by_four = factors!(512);
+        for group in groups {
             for (sum, bytes) in sums.iter_mut().zip(group) {
                 *sum = fold(*sum, by_four, block(bytes));
             }
         }
-        let by_one = _mm_set_epi64x(const { power(128 + 64) }, const { power(128) });
+        let by_one = factors!(128);
         let mut sum = fold(sums[0], by_one, sums[1]);
         sum = fold(sum, by_one, sums[2]);
         sum = fold(sum, by_one, sums[3]);

@@ -1,16 +1,19 @@
 //! Vector code, chosen at run time, and the only `unsafe` of the module.
 //!
 //! Every operation of [`Isa`] has a portable twin, here or elsewhere in the module, that computes the same: [`Isa::Portable`]
-//! is that twin, and the tests of each file here compare the two. What is `unsafe` here is of two kinds: calling code that
+//! is that twin, and the tests of each file here compare it with all that the machine has. What is `unsafe` here is of two kinds: calling code that
 //! the processor was found to support, and loads and stores within bounds that were asserted before.
 #![allow(unsafe_code)]
 
 mod autocorrelation;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod crc;
 mod residual;
 mod restore;
 mod rice;
 mod survey;
+mod verify;
 
 use super::analysis::{self, Analysis, Terms};
 use super::lpc::{Lanes, MAX_LAGS};
@@ -26,6 +29,9 @@ pub(super) enum Isa {
     /// x86-64-v3 and carry-less multiplication. Made by [`Isa::detect`] only, so that whoever has it may call such code.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// x86-64-v4 and carry-less multiplication of as wide registers, besides all that `Avx2` stands for.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 impl Isa {
@@ -40,9 +46,25 @@ impl Isa {
             && is_x86_feature_detected!("movbe")
             && is_x86_feature_detected!("pclmulqdq")
         {
-            return Isa::Avx2;
+            let wide = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("vpclmulqdq");
+            return if wide { Isa::Avx512 } else { Isa::Avx2 };
         }
         Isa::Portable
+    }
+
+    /// All that this processor has.
+    #[cfg(test)]
+    pub(super) fn all() -> Vec<Self> {
+        match Isa::detect() {
+            Isa::Portable => vec![Isa::Portable],
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => vec![Isa::Portable, Isa::Avx2],
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => vec![Isa::Portable, Isa::Avx2, Isa::Avx512],
+        }
     }
 
     /// See [`analysis::analyse`].
@@ -51,7 +73,7 @@ impl Isa {
             Isa::Portable => analysis::analyse(sums, terms),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::analyse(sums, terms) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::analyse(sums, terms) },
         }
     }
 }

@@ -1,8 +1,6 @@
-//! What predictors leave, on the side of the encoder and of the check; the portable twins are in
-//! [`predictor`](super::super::predictor) and [`verify`].
+//! What predictors leave, on the side of the encoder; the portable twins are in [`predictor`](super::super::predictor).
 
 use super::super::predictor::{self, Predictor, fold_residual, unfold};
-use super::super::verify;
 use super::Isa;
 
 /// Samples in the forms in which vector code takes them, made when they are first needed: the same for all predictors.
@@ -39,7 +37,7 @@ impl Isa {
         folded[..order].fill(0);
         match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => {
+            Isa::Avx2 | Isa::Avx512 => {
                 let taps = predictor.taps();
                 // Enough that neither a sum of products nor the residual can leave 32 bits.
                 let bounded = |value_bits: u32| predictor.gain() << (value_bits - 1) < (1 << 31) - (1 << 16);
@@ -50,14 +48,14 @@ impl Isa {
                     if order == 0 && bits < 32 {
                         return Some(x86::fold_plain(samples, folded));
                     } else if order <= 12 && tap_fits && result_fits && bits <= 16 && bounded(bits) {
-                        return Some(x86::fold_narrow(predictor, samples, folded, history));
+                        return Some(x86::fold_narrow(self, predictor, samples, folded, history));
                     } else if order <= 12
                         && tap_fits
                         && result_fits
                         && bits <= 28
                         && bounded(13.max(bits.saturating_sub(11)))
                     {
-                        return Some(x86::fold_split(predictor, samples, folded, history));
+                        return Some(x86::fold_split(self, predictor, samples, folded, history));
                     }
                 }
             }
@@ -73,7 +71,7 @@ impl Isa {
             Isa::Portable => predictor::best_fixed(samples),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::best_fixed(samples) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::best_fixed(samples) },
         }
     }
 
@@ -83,24 +81,7 @@ impl Isa {
             Isa::Portable => unfold_all(folded, residual),
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::unfold_all(folded, residual) },
-        }
-    }
-
-    /// See [`verify::leaves`].
-    pub(in crate::flac) fn leaves(
-        self,
-        predictor: &Predictor,
-        bits: u32,
-        samples: &[i32],
-        folded: &[u32],
-        exact: &mut Vec<f64>,
-    ) -> bool {
-        match self {
-            Isa::Portable => verify::leaves(predictor, bits, samples, folded, exact),
-            // SAFETY: see `Isa::Avx2`.
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { x86::leaves(predictor, bits, samples, folded, exact) },
+            Isa::Avx2 | Isa::Avx512 => unsafe { x86::unfold_all(folded, residual) },
         }
     }
 }
@@ -115,8 +96,8 @@ fn unfold_all(folded: &[u32], residual: &mut [i32]) {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::super::predictor::{self, Predictor, fold};
-    use super::super::super::verify;
     use super::super::x86::{load, store, union_of};
+    use super::super::{Isa, avx512};
     use super::History;
     use std::arch::x86_64::*;
 
@@ -146,14 +127,14 @@ mod x86 {
     }
 
     macro_rules! by_pairs {
-        ($function:ident, $predictor:expr, $($argument:expr),*) => {
+        ($function:ident, $isa:expr, $predictor:expr, $($argument:expr),*) => {
             match $predictor.order().div_ceil(2) {
-                1 => $function::<1>($predictor, $($argument),*),
-                2 => $function::<2>($predictor, $($argument),*),
-                3 => $function::<3>($predictor, $($argument),*),
-                4 => $function::<4>($predictor, $($argument),*),
-                5 => $function::<5>($predictor, $($argument),*),
-                _ => $function::<6>($predictor, $($argument),*),
+                1 => $function::<1>($isa, $predictor, $($argument),*),
+                2 => $function::<2>($isa, $predictor, $($argument),*),
+                3 => $function::<3>($isa, $predictor, $($argument),*),
+                4 => $function::<4>($isa, $predictor, $($argument),*),
+                5 => $function::<5>($isa, $predictor, $($argument),*),
+                _ => $function::<6>($isa, $predictor, $($argument),*),
             }
         };
     }
@@ -161,6 +142,7 @@ mod x86 {
     /// For samples of at most 16 bits and taps of 16 bits whose sums of products fit 32 bits: orders 1 to 12.
     #[target_feature(enable = "avx2")]
     pub(super) fn fold_narrow(
+        isa: Isa,
         predictor: &Predictor,
         samples: &[i32],
         folded: &mut [u32],
@@ -171,17 +153,29 @@ mod x86 {
             history.pairs.extend(samples.windows(2).map(|pair| (pair[0] & 0xFFFF) | (pair[1] << 16)));
         }
         let pairs = &history.pairs[..];
-        return by_pairs!(run, predictor, samples, pairs, folded);
+        return by_pairs!(run, isa, predictor, samples, pairs, folded);
 
         #[target_feature(enable = "avx2")]
-        fn run<const PAIRS: usize>(predictor: &Predictor, samples: &[i32], pairs: &[i32], folded: &mut [u32]) -> u32 {
+        fn run<const PAIRS: usize>(
+            isa: Isa,
+            predictor: &Predictor,
+            samples: &[i32],
+            pairs: &[i32],
+            folded: &mut [u32],
+        ) -> u32 {
             let (order, len) = (predictor.order(), samples.len());
             assert!(pairs.len() == len && folded.len() == len && order.div_ceil(2) == PAIRS);
             let taps = tap_pairs::<PAIRS>(predictor).map(|pair| _mm256_set1_epi32(pair));
             let shift = _mm_cvtsi32_si128(predictor.shift as i32);
             let whole = order + (len.saturating_sub(order) & !7);
+            let (from, wide) = if isa == Isa::Avx512 {
+                // SAFETY: see `Isa::Avx512`.
+                unsafe { avx512::fold_narrow::<PAIRS>(predictor, samples, pairs, folded) }
+            } else {
+                (order, 0)
+            };
             let mut union = _mm256_setzero_si256();
-            for n in (order..whole).step_by(8) {
+            for n in (from..whole).step_by(8) {
                 // SAFETY: `n + 8 <= len`; the oldest pair is at n − 2 · PAIRS + 1 >= order − 2 · PAIRS + 1 >= 0.
                 unsafe {
                     let mut sum = _mm256_setzero_si256();
@@ -194,14 +188,20 @@ mod x86 {
                     store(folded, n, lanes);
                 }
             }
-            union_of(union) | fold_rest(predictor, samples, whole, folded)
+            wide | union_of(union) | fold_rest(predictor, samples, whole, folded)
         }
     }
 
     /// For samples of at most 28 bits: each is split into 12 low bits and what is above them, sums of products are made
     /// of both, and put together. Both sums and the residual must fit 32 bits: orders 1 to 12.
     #[target_feature(enable = "avx2")]
-    pub(super) fn fold_split(predictor: &Predictor, samples: &[i32], folded: &mut [u32], history: &mut History) -> u32 {
+    pub(super) fn fold_split(
+        isa: Isa,
+        predictor: &Predictor,
+        samples: &[i32],
+        folded: &mut [u32],
+        history: &mut History,
+    ) -> u32 {
         if history.high.is_empty() {
             history.high.resize(samples.len(), 0);
             history.low.resize(samples.len(), 0);
@@ -213,10 +213,11 @@ mod x86 {
             }
         }
         let (high, low) = (&history.high[..], &history.low[..]);
-        return by_pairs!(run, predictor, samples, high, low, folded);
+        return by_pairs!(run, isa, predictor, samples, high, low, folded);
 
         #[target_feature(enable = "avx2")]
         fn run<const PAIRS: usize>(
+            isa: Isa,
             predictor: &Predictor,
             samples: &[i32],
             high: &[i32],
@@ -231,8 +232,14 @@ mod x86 {
             let below = _mm_cvtsi32_si128(predictor.shift.min(12) as i32);
             let rest = _mm_cvtsi32_si128(predictor.shift.saturating_sub(12) as i32);
             let whole = order + (len.saturating_sub(order) & !7);
+            let (from, wide) = if isa == Isa::Avx512 {
+                // SAFETY: see `Isa::Avx512`.
+                unsafe { avx512::fold_split::<PAIRS>(predictor, samples, high, low, folded) }
+            } else {
+                (order, 0)
+            };
             let mut union = _mm256_setzero_si256();
-            for n in (order..whole).step_by(8) {
+            for n in (from..whole).step_by(8) {
                 // SAFETY: as in `fold_narrow`.
                 unsafe {
                     let (mut highs, mut lows) = (_mm256_setzero_si256(), _mm256_setzero_si256());
@@ -247,24 +254,13 @@ mod x86 {
                     store(folded, n, lanes);
                 }
             }
-            union_of(union) | fold_rest(predictor, samples, whole, folded)
+            wide | union_of(union) | fold_rest(predictor, samples, whole, folded)
         }
     }
 
     /// The last few samples; that they leave no residual out of range was made sure of before.
     fn fold_rest(predictor: &Predictor, samples: &[i32], from: usize, folded: &mut [u32]) -> u32 {
         super::fold_residual(predictor, samples, from, folded).unwrap_or_default()
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn leaves(
-        predictor: &Predictor,
-        bits: u32,
-        samples: &[i32],
-        folded: &[u32],
-        exact: &mut Vec<f64>,
-    ) -> bool {
-        verify::leaves(predictor, bits, samples, folded, exact)
     }
 
     #[target_feature(enable = "avx2")]
@@ -281,37 +277,30 @@ mod tests {
 
     #[test]
     fn residuals_are_the_same_and_lead_back() {
-        let (isa, mut noise) = (Isa::detect(), Noise(3));
-        let mut history = History::default();
-        for round in 0..8 * ROUNDS {
-            let bits = 1 + (round % 32) as u32;
-            let predictor = if round % 5 == 0 { Predictor::fixed(round / 5 % 5) } else { noise.predictor(round % 17) };
-            let len = predictor.order() + noise.below(50);
-            let samples = noise.samples(bits, len);
-            let (mut ours, mut theirs) = (vec![7; len], vec![0; len]);
-            history.clear();
-            let union = isa.fold_residual(&predictor, bits, &samples, &mut ours, &mut history);
-            // Of the same samples once more.
-            assert_eq!(union, isa.fold_residual(&predictor, bits, &samples, &mut ours, &mut history));
-            assert_eq!(union, fold_residual(&predictor, &samples, predictor.order(), &mut theirs), "round {round}");
-            if union.is_none() {
-                continue;
-            }
-            assert_eq!(ours, theirs, "round {round}: {bits} bits, {predictor:?}");
-            let mut restored = vec![0; len];
-            isa.unfold(&ours, &mut restored);
-            restored[..predictor.order()].copy_from_slice(&samples[..predictor.order()]);
-            isa.restore_linear(&predictor, bits, &mut restored);
-            assert_eq!(restored, samples, "round {round}: {bits} bits, {predictor:?}");
-            for isa in [isa, Isa::Portable] {
-                assert!(isa.leaves(&predictor, bits, &samples, &ours, &mut Vec::new()), "round {round}");
-            }
-            if len > predictor.order() {
-                let at = predictor.order() + noise.below((len - predictor.order()) as u64);
-                ours[at] ^= 1 << noise.below(32);
-                for isa in [isa, Isa::Portable] {
-                    assert!(!isa.leaves(&predictor, bits, &samples, &ours, &mut Vec::new()), "round {round}");
+        for isa in Isa::all() {
+            let mut noise = Noise(3);
+            let mut history = History::default();
+            for round in 0..8 * ROUNDS {
+                let bits = 1 + (round % 32) as u32;
+                let predictor =
+                    if round % 5 == 0 { Predictor::fixed(round / 5 % 5) } else { noise.predictor(round % 17) };
+                let len = predictor.order() + noise.below(50);
+                let samples = noise.samples(bits, len);
+                let (mut ours, mut theirs) = (vec![7; len], vec![0; len]);
+                history.clear();
+                let union = isa.fold_residual(&predictor, bits, &samples, &mut ours, &mut history);
+                // Of the same samples once more.
+                assert_eq!(union, isa.fold_residual(&predictor, bits, &samples, &mut ours, &mut history));
+                assert_eq!(union, fold_residual(&predictor, &samples, predictor.order(), &mut theirs), "round {round}");
+                if union.is_none() {
+                    continue;
                 }
+                assert_eq!(ours, theirs, "round {round}: {bits} bits, {predictor:?}");
+                let mut restored = vec![0; len];
+                isa.unfold(&ours, &mut restored);
+                restored[..predictor.order()].copy_from_slice(&samples[..predictor.order()]);
+                isa.restore_linear(&predictor, bits, &mut restored);
+                assert_eq!(restored, samples, "round {round}: {bits} bits, {predictor:?}");
             }
         }
     }

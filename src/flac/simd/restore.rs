@@ -8,7 +8,7 @@ impl Isa {
     /// See [`restore::restore_linear`].
     pub(in crate::flac) fn restore_linear(self, predictor: &Predictor, bits: u32, samples: &mut [i32]) {
         #[cfg(target_arch = "x86_64")]
-        if self == Isa::Avx2 && predictor.order() <= x86::MAX_RESTORED {
+        if self != Isa::Portable && predictor.order() <= x86::MAX_RESTORED {
             // SAFETY: see `Isa::Avx2`.
             unsafe {
                 if predictor.fits_i32(bits) {
@@ -31,7 +31,7 @@ impl Isa {
         second: &mut [i32],
     ) -> bool {
         #[cfg(target_arch = "x86_64")]
-        if self == Isa::Avx2
+        if self != Isa::Portable
             && predictors.iter().zip(bits).all(|(p, bits)| p.order() <= x86::MAX_RESTORED && p.fits_i32(bits))
         {
             // SAFETY: see `Isa::Avx2`.
@@ -264,22 +264,24 @@ mod tests {
 
     #[test]
     fn recurrences_are_the_same_for_any_residual() {
-        let (isa, mut noise) = (Isa::detect(), Noise(4));
-        for round in 0..4 * ROUNDS {
-            let bits = [1 + (round % 32) as u32, 1 + noise.below(16) as u32];
-            let predictors = [noise.predictor(1 + round % 14), noise.predictor(1 + round / 14 % 14)];
-            let len = 14 + noise.below(40);
-            let residuals = [noise.samples(1 + (round % 24) as u32, len), noise.samples(8, len)];
-            let mut theirs = residuals.clone();
-            let mut ours = residuals.clone();
-            for i in 0..2 {
-                restore::restore_linear(&predictors[i], bits[i], &mut theirs[i]);
-                isa.restore_linear(&predictors[i], bits[i], &mut ours[i]);
-            }
-            assert_eq!(ours, theirs, "round {round}: {bits:?} bits, {predictors:?}");
-            let [mut first, mut second] = residuals;
-            if isa.restore_two([&predictors[0], &predictors[1]], bits, &mut first, &mut second) {
-                assert_eq!([first, second], theirs, "round {round}");
+        for isa in Isa::all() {
+            let mut noise = Noise(4);
+            for round in 0..4 * ROUNDS {
+                let bits = [1 + (round % 32) as u32, 1 + noise.below(16) as u32];
+                let predictors = [noise.predictor(1 + round % 14), noise.predictor(1 + round / 14 % 14)];
+                let len = 14 + noise.below(40);
+                let residuals = [noise.samples(1 + (round % 24) as u32, len), noise.samples(8, len)];
+                let mut theirs = residuals.clone();
+                let mut ours = residuals.clone();
+                for i in 0..2 {
+                    restore::restore_linear(&predictors[i], bits[i], &mut theirs[i]);
+                    isa.restore_linear(&predictors[i], bits[i], &mut ours[i]);
+                }
+                assert_eq!(ours, theirs, "round {round}: {bits:?} bits, {predictors:?}");
+                let [mut first, mut second] = residuals;
+                if isa.restore_two([&predictors[0], &predictors[1]], bits, &mut first, &mut second) {
+                    assert_eq!([first, second], theirs, "round {round}");
+                }
             }
         }
     }

@@ -1,6 +1,8 @@
 //! What a block of samples is like, and the side and mid channels of two.
 
 use super::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
 
 impl Isa {
     /// See [`survey`].
@@ -10,6 +12,9 @@ impl Isa {
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { x86::survey(samples) },
+            // SAFETY: see `Isa::Avx512`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::survey(samples) },
         }
     }
 
@@ -20,6 +25,9 @@ impl Isa {
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { x86::side(left, right, side) },
+            // SAFETY: see `Isa::Avx512`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::side(left, right, side) },
         }
     }
 
@@ -30,6 +38,9 @@ impl Isa {
             // SAFETY: see `Isa::Avx2`.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { x86::mid(left, right, mid) },
+            // SAFETY: see `Isa::Avx512`.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::mid(left, right, mid) },
         }
     }
 }
@@ -70,7 +81,7 @@ impl Survey {
 
 /// Looks at all samples once.
 #[inline(always)]
-fn survey(samples: &[i32]) -> Survey {
+pub(super) fn survey(samples: &[i32]) -> Survey {
     let first = samples.first().copied().unwrap_or_default();
     let mut survey = Survey::default();
     for &sample in samples {
@@ -87,12 +98,12 @@ fn combine(left: &[i32], right: &[i32], out: &mut Vec<i32>, rule: impl Fn(i32, i
 }
 
 #[inline(always)]
-fn make_side(left: &[i32], right: &[i32], side: &mut Vec<i32>) -> Survey {
+pub(super) fn make_side(left: &[i32], right: &[i32], side: &mut Vec<i32>) -> Survey {
     combine(left, right, side, i32::wrapping_sub)
 }
 
 #[inline(always)]
-fn make_mid(left: &[i32], right: &[i32], mid: &mut Vec<i32>) -> Survey {
+pub(super) fn make_mid(left: &[i32], right: &[i32], mid: &mut Vec<i32>) -> Survey {
     // The mean rounded down, without a sum that could leave 32 bits.
     combine(left, right, mid, |l, r| (l & r) + ((l ^ r) >> 1))
 }
@@ -125,22 +136,24 @@ mod tests {
 
     #[test]
     fn surveys_and_decorrelation_are_the_same() {
-        let (isa, mut noise) = (Isa::detect(), Noise(1));
-        for round in 0..ROUNDS {
-            let bits = 1 + (round % 31) as u32;
-            let len = noise.below(70);
-            let (left, right) = (noise.samples(bits, len), noise.samples(bits, len));
-            assert_eq!(isa.survey(&left), survey(&left));
-            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-            assert_eq!(isa.side(&left, &right, &mut ours), make_side(&left, &right, &mut theirs));
-            assert_eq!(ours, theirs);
-            assert_eq!(isa.mid(&left, &right, &mut ours), make_mid(&left, &right, &mut theirs));
-            assert_eq!(ours, theirs);
-            assert!(
-                ours.iter()
-                    .zip(left.iter().zip(&right))
-                    .all(|(&mid, (&l, &r))| { i64::from(mid) == (i64::from(l) + i64::from(r)) >> 1 })
-            );
+        for isa in Isa::all() {
+            let mut noise = Noise(1);
+            for round in 0..ROUNDS {
+                let bits = 1 + (round % 31) as u32;
+                let len = noise.below(70);
+                let (left, right) = (noise.samples(bits, len), noise.samples(bits, len));
+                assert_eq!(isa.survey(&left), survey(&left));
+                let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+                assert_eq!(isa.side(&left, &right, &mut ours), make_side(&left, &right, &mut theirs));
+                assert_eq!(ours, theirs);
+                assert_eq!(isa.mid(&left, &right, &mut ours), make_mid(&left, &right, &mut theirs));
+                assert_eq!(ours, theirs);
+                assert!(
+                    ours.iter()
+                        .zip(left.iter().zip(&right))
+                        .all(|(&mid, (&l, &r))| { i64::from(mid) == (i64::from(l) + i64::from(r)) >> 1 })
+                );
+            }
         }
     }
 
