@@ -37,6 +37,7 @@ mod canvas;
 pub mod clock;
 mod colormap;
 mod columns;
+mod complex;
 mod deflate;
 mod encode;
 mod false_color;
