@@ -47,6 +47,7 @@ mod lanes;
 mod layout;
 mod level;
 mod name;
+mod packed;
 mod range;
 mod render;
 mod settings;
