@@ -57,7 +57,7 @@ pub struct Analyzer {
 /// Where the frames go.
 #[derive(Debug, Clone)]
 enum Sink {
-    Columns(Columns),
+    Columns(Box<Columns>),
     Indices(Indices),
 }
 
@@ -117,7 +117,7 @@ impl Analyzer {
         let capacity = 2 * layout.plot_width;
         let sink = match false_color {
             true => Sink::Indices(Indices::new(streams * bins, rows, rate / final_hop as f64, capacity)),
-            false => Sink::Columns(Columns::new(streams, layout.bands, first_hop, final_hop, capacity)),
+            false => Sink::Columns(Box::new(Columns::new(streams, layout.bands, first_hop, final_hop, capacity))),
         };
         Ok(Analyzer {
             sample_rate,
@@ -149,12 +149,13 @@ impl Analyzer {
             self.meter.push(&parts);
             let separate = self.layout.streams > 1;
             let (step, mixed) = (self.step as f32, (self.step / self.channels as f64) as f32);
-            self.stft.feed(piece, |stream, space| {
-                if separate {
-                    fast_add_scaled(space, parts[stream], step);
-                } else {
-                    parts.iter().for_each(|part| fast_add_scaled(space, part, mixed));
+            self.stft.feed_whole(piece, |stream, space| match parts.as_slice() {
+                parts if separate => fast_scale(space, parts[stream], step),
+                [first, second, rest @ ..] => {
+                    fast_scale_two(space, first, second, mixed);
+                    rest.iter().for_each(|part| fast_add_scaled(space, part, mixed));
                 }
+                parts => parts.iter().for_each(|part| fast_scale(space, part, mixed)),
             });
             self.samples += piece as u64;
             let (mut centre, mut hop) = (self.stft.centre(), self.stft.hop());
@@ -213,6 +214,27 @@ impl Analyzer {
             levels: sums.iter().map(level).collect(),
             clipped: sums.iter().map(|sum| sum.clipped).sum(),
         }
+    }
+}
+
+vectorised! {
+    fn fast_scale(out: &mut [f32], part: &[i32], scale: f32) = scale_one
+}
+
+#[inline(always)]
+fn scale_one(out: &mut [f32], part: &[i32], scale: f32) {
+    out.iter_mut().zip(part).for_each(|(value, sample)| *value = *sample as f32 * scale);
+}
+
+vectorised! {
+    fn fast_scale_two(out: &mut [f32], first: &[i32], second: &[i32], scale: f32) = scale_two
+}
+
+/// The sum of two, scaled.
+#[inline(always)]
+fn scale_two(out: &mut [f32], first: &[i32], second: &[i32], scale: f32) {
+    for ((value, first), second) in out.iter_mut().zip(first).zip(second) {
+        *value = *first as f32 * scale + *second as f32 * scale;
     }
 }
 

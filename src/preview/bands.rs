@@ -94,10 +94,10 @@ impl Bank {
         let (low, high) = (mel_of(fmin), mel_of(fmax));
         let step = (high - low) / (count + 1) as f64;
         let edge = |i: usize| hz_of(if i == count + 1 { high } else { low + step * i as f64 });
+        let edges: Vec<f64> = (0..count + 2).map(edge).collect();
         let mut bank = Bank { bands: Vec::with_capacity(count), weights: Vec::new() };
-        for i in 0..count {
-            let centre = edge(i + 1);
-            let (from, to) = (edge(i).min(centre - bin), edge(i + 2).max(centre + bin));
+        for [below, centre, above] in edges.array_windows() {
+            let (centre, from, to) = (*centre, below.min(centre - bin), above.max(centre + bin));
             let scale = match norm {
                 Norm::Area => 2.0 / (to - from),
                 Norm::Height => 1.0,
@@ -109,9 +109,9 @@ impl Bank {
             };
             let last = n / 2;
             let first = ((from / bin).max(0.0) as usize..=last).find(|k| weight(*k) > 0.0).unwrap_or(last);
-            let end = (first..=last).find(|k| weight(*k) <= 0.0).unwrap_or(last + 1);
-            bank.bands.push(Band { first, end, weights: bank.weights.len() });
-            bank.weights.extend((first..end).map(weight));
+            let weights = bank.weights.len();
+            bank.weights.extend((first..=last).map(weight).take_while(|weight| *weight > 0.0));
+            bank.bands.push(Band { first, end: first + bank.weights.len() - weights, weights });
         }
         bank
     }

@@ -12,48 +12,31 @@
 //!   the same band or in one close by. Calls and notes are, rising and falling ones too. A click touches two frames at most,
 //!   so that a column full of clicks does not hide a call.
 
-use std::collections::VecDeque;
-use std::sync::LazyLock;
-
 use super::arith::decibels;
+use super::packed::{
+    fast_accumulate, fast_average, fast_combined, fast_events, fast_levels, fast_mean, fast_pack, fast_raise,
+    fast_sustain, fast_widen, pack,
+};
 use super::spare::Spare;
-use super::spectrum::store_db;
-use super::vector::vectorised;
 
 /// How much of the picture each statistic makes up, as shares of the decibels, in columns of many frames.
 const SUSTAINED_SHARE: f32 = 0.4;
-/// Of what is left, the share of the maximum; the rest is the mean.
-const MAXIMUM_SHARE: f32 = 5.0 / 6.0;
-/// A sustained maximum counts as at most this far below the maximum, so that a lone click in digital silence shows.
-const SUSTAINED_DEPTH_DB: f32 = 48.0;
 /// Columns of more half windows than this show the sustained maximum at its full share; of two or less, not at all.
 const MANY_FRAMES: f64 = 8.0;
 
-/// How many bands a call may rise or fall within half a window and still count as sustained.
-const GLIDE: usize = 2;
-
 /// Statistics of closed columns, as the upper 16 bits of the `f32` (within 0.02 dB; greater means greater).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Statistics {
-    /// Empty as long as columns are single frames, whose mean is their maximum.
+    /// Empty, as is `sustained`, while columns are single frames, whose mean is their maximum.
     mean: Vec<u16>,
     maximum: Vec<u16>,
     sustained: Vec<u16>,
-}
-
-/// A frame's row, and the greatest value within [`GLIDE`] bands of each.
-#[derive(Debug, Clone, Default)]
-struct Frame {
-    row: Vec<f32>,
-    nearby: Vec<f32>,
 }
 
 /// Collects frames into columns.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
     row_len: usize,
-    /// Bands per stream; several streams may make up a row.
-    bands: usize,
     capacity: usize,
     /// Distance of the frames that are due now, and the one at which it stays.
     hop: usize,
@@ -61,13 +44,15 @@ pub(crate) struct Columns {
     /// Sample on which the next frame is to be centred.
     next_centre: u64,
     frames_per_column: u64,
-    /// The column being filled.
+    /// The newest frame, as it came and packed.
+    row: Vec<f32>,
+    packed: Vec<u16>,
+    /// The column being filled. While columns are single frames, they are closed at once.
     frames: u64,
     sum: Vec<f32>,
-    maximum: Vec<f32>,
-    sustained: Vec<f32>,
-    /// Frames of the last window length, newest last.
-    history: VecDeque<Frame>,
+    maximum: Vec<u16>,
+    sustained: Vec<u16>,
+    neighbours: Neighbours,
     count: usize,
     closed: Statistics,
 }
@@ -80,19 +65,20 @@ impl Columns {
         let row_len = streams * bands;
         Columns {
             row_len,
-            bands: bands.max(1),
             capacity,
             hop,
             final_hop,
             next_centre: 0,
             frames_per_column: 1,
+            row: Vec::new(),
+            packed: vec![0; row_len],
             frames: 0,
             sum: vec![0.0; row_len],
-            maximum: vec![0.0; row_len],
-            sustained: vec![0.0; row_len],
-            history: VecDeque::new(),
+            maximum: vec![0; row_len],
+            sustained: vec![0; row_len],
+            neighbours: Neighbours::new(row_len, bands),
             count: 0,
-            closed: Statistics { mean: Vec::new(), maximum: u16::spare(), sustained: u16::spare() },
+            closed: Statistics { maximum: u16::spare(), ..Statistics::default() },
         }
     }
 
@@ -105,60 +91,49 @@ impl Columns {
     ///
     /// The first may come late, as frames lie wholly within the recording: it stands for those that are missing as well.
     pub fn push(&mut self, row: &[f32], centre: u64) {
-        while self.next_centre <= centre {
-            self.add(row);
-        }
+        self.row.clear();
+        self.row.extend_from_slice(row);
+        fast_pack(&self.row, &mut self.packed);
+        self.fill_up(centre + 1);
     }
 
     /// After the last frame: it also stands for those that are missing before sample `end`.
     pub fn fill_up(&mut self, end: u64) {
-        if let Some(last) = self.history.back().map(|frame| frame.row.clone()) {
-            while self.next_centre < end {
-                self.add(&last);
-            }
+        while self.next_centre < end && !self.row.is_empty() {
+            self.add();
         }
     }
 
-    fn add(&mut self, row: &[f32]) {
+    /// Adds the newest frame.
+    fn add(&mut self) {
         self.next_centre += self.hop as u64;
-        let lag = self.final_hop / self.hop;
-        for ((sum, maximum), value) in self.sum.iter_mut().zip(&mut self.maximum).zip(row) {
-            *sum += value;
-            *maximum = greater(*value, *maximum);
+        if self.frames_per_column == 1 {
+            self.closed.maximum.extend_from_slice(&self.packed);
+            return self.count_column();
         }
-        // The oldest frame's memory serves for the newest.
-        let mut newest = if self.history.len() > 2 * lag { self.history.pop_front() } else { None }.unwrap_or_default();
-        newest.row.clear();
-        newest.row.extend_from_slice(row);
-        newest.nearby.resize(row.len(), 0.0);
-        for (row, nearby) in row.chunks(self.bands).zip(newest.nearby.chunks_mut(self.bands)) {
-            fast_widen(row, nearby);
-        }
-        self.history.push_back(newest);
-        if let Some(first) = self.history.len().checked_sub(2 * lag + 1) {
-            let (before, after) = (&self.history[first].nearby, &self.history[first + 2 * lag].nearby);
-            let rows = self.history[first + lag].row.iter().zip(before).zip(after);
-            for (sustained, ((value, before), after)) in self.sustained.iter_mut().zip(rows) {
-                *sustained = greater(*sustained, lesser(*value, lesser(*before, *after)));
-            }
-        }
+        fast_accumulate(&self.row, &mut self.sum);
+        fast_raise(&mut self.maximum, &self.packed);
+        self.neighbours.raise_sustained(&self.packed, &mut self.sustained);
         self.frames += 1;
         if self.frames == self.frames_per_column {
             self.close();
         }
     }
 
+    /// Closes the column that was being filled.
     fn close(&mut self) {
-        if self.frames_per_column > 1 {
-            let share = 1.0 / self.frames as f32;
-            self.closed.mean.extend(self.sum.iter().map(|sum| pack(sum * share)));
-        }
-        self.closed.maximum.extend(self.maximum.iter().map(|value| pack(*value)));
-        self.closed.sustained.extend(self.sustained.iter().map(|value| pack(*value)));
-        for values in [&mut self.sum, &mut self.maximum, &mut self.sustained] {
-            values.fill(0.0);
-        }
+        let share = 1.0 / self.frames as f32;
+        self.closed.mean.extend(self.sum.iter().map(|sum| pack(sum * share)));
+        self.closed.maximum.extend_from_slice(&self.maximum);
+        self.closed.sustained.extend_from_slice(&self.sustained);
+        self.sum.fill(0.0);
+        self.maximum.fill(0);
+        self.sustained.fill(0);
         self.frames = 0;
+        self.count_column();
+    }
+
+    fn count_column(&mut self) {
         self.count += 1;
         // Single frames, close together, are only wanted for recordings of some seconds.
         let dense = self.hop < self.final_hop;
@@ -168,29 +143,32 @@ impl Columns {
     }
 
     fn halve(&mut self) {
-        let (len, closed) = (self.row_len, &mut self.closed);
+        let len = self.row_len;
         self.count /= 2;
         if self.hop < self.final_hop {
             // Columns are single frames. Those off the wider grid are dropped, as columns with more frames than later ones
             // would look brighter.
-            for values in [&mut closed.maximum, &mut closed.sustained] {
-                merge_pairs(values, len, |a, _| a);
-            }
+            merge_pairs(&mut self.closed.maximum, len, |_, _| ());
             self.hop *= 2;
-            // The newest frame is off the grid as well, and every other before it.
-            let mut keep = self.history.len().is_multiple_of(2);
-            self.history.retain(|_| {
-                keep = !keep;
-                !keep
-            });
         } else {
             if self.frames_per_column == 1 {
-                closed.mean.clone_from(&closed.maximum);
+                self.single_frames_to_columns();
             }
-            merge_pairs(&mut closed.mean, len, |a, b| pack((unpack(a) + unpack(b)) * 0.5));
-            merge_pairs(&mut closed.maximum, len, u16::max);
-            merge_pairs(&mut closed.sustained, len, u16::max);
+            merge_pairs(&mut self.closed.mean, len, fast_average);
+            merge_pairs(&mut self.closed.maximum, len, fast_raise);
+            merge_pairs(&mut self.closed.sustained, len, fast_raise);
             self.frames_per_column *= 2;
+        }
+    }
+
+    /// All statistics of columns of single frames.
+    fn single_frames_to_columns(&mut self) {
+        let Statistics { mean, maximum, sustained } = &mut self.closed;
+        (*mean, *sustained) = (u16::spare(), u16::spare());
+        mean.extend_from_slice(maximum);
+        sustained.resize(maximum.len(), 0);
+        for (row, sustained) in maximum.chunks_exact(self.row_len).zip(sustained.chunks_exact_mut(self.row_len)) {
+            self.neighbours.raise_sustained(row, sustained);
         }
     }
 
@@ -206,28 +184,66 @@ impl Columns {
         let half_windows = self.frames_per_column as f64 * self.hop as f64 / self.final_hop as f64;
         let out_count = count.min(width);
         let share = SUSTAINED_SHARE * sustained_weight(half_windows * count as f64 / out_count.max(1) as f64);
-        let levels = &*PACKED_LEVELS;
+        if share > 0.0 && self.frames_per_column == 1 {
+            self.single_frames_to_columns();
+        }
+        let Statistics { mean, mut maximum, sustained } = self.closed;
         let mut column = Merged::new(len);
-        let Statistics { mean, mut maximum, mut sustained } = self.closed;
         for x in 0..out_count {
-            // The source columns that begin within this picture column.
-            let (first, end) = ((x * count).div_ceil(out_count), ((x + 1) * count).div_ceil(out_count));
+            // The source columns that begin within this picture column; none is read again once its place is needed.
+            let source = (x * count).div_ceil(out_count) * len..((x + 1) * count).div_ceil(out_count) * len;
+            let place = x * len..(x + 1) * len;
+            if mean.is_empty() && source.len() == len {
+                maximum.copy_within(source, place.start);
+                fast_levels(&mut maximum[place]);
+                continue;
+            }
             let means = if mean.is_empty() { &maximum } else { &mean };
-            column.take(
-                &means[first * len..end * len],
-                &maximum[first * len..end * len],
-                &sustained[first * len..end * len],
-            );
-            // No column is read again once its place is needed.
-            column.levels(levels, share, &mut maximum[x * len..(x + 1) * len]);
+            column.take(&means[source.clone()], &maximum[source.clone()], sustained.get(source));
+            column.levels(share, &mut maximum[place]);
         }
         maximum.truncate(out_count * len);
         if maximum.capacity() > 2 * maximum.len() {
             maximum.shrink_to_fit();
         }
-        sustained.clear();
+        u16::give_back(mean);
         u16::give_back(sustained);
         maximum
+    }
+}
+
+/// The last frames, packed, by which it shows what is sustained.
+#[derive(Debug, Clone)]
+struct Neighbours {
+    /// Bands per stream; several streams may make up a row.
+    bands: usize,
+    /// How many frames there were, as far as it matters.
+    seen: usize,
+    /// The last three rows, half a window apart, newest last; and the greatest value within [`GLIDE`](super::packed::GLIDE) bands of each.
+    rows: [Vec<u16>; 3],
+    nearby: [Vec<u16>; 3],
+}
+
+impl Neighbours {
+    fn new(row_len: usize, bands: usize) -> Neighbours {
+        let rows: [Vec<u16>; 3] = std::array::from_fn(|_| vec![0; row_len]);
+        Neighbours { bands: bands.max(1), seen: 0, nearby: rows.clone(), rows }
+    }
+
+    /// Takes in the next frame, after which it is known how far the one before it was sustained.
+    fn raise_sustained(&mut self, row: &[u16], sustained: &mut [u16]) {
+        self.rows.rotate_left(1);
+        self.nearby.rotate_left(1);
+        let [_, middle, newest] = &mut self.rows;
+        let [before, _, after] = &mut self.nearby;
+        newest.copy_from_slice(row);
+        for (row, nearby) in row.chunks(self.bands).zip(after.chunks_mut(self.bands)) {
+            fast_widen(row, nearby);
+        }
+        self.seen = (self.seen + 1).min(3);
+        if self.seen == 3 {
+            fast_sustain(sustained, middle, before, after);
+        }
     }
 }
 
@@ -237,160 +253,62 @@ struct Merged {
     mean: Vec<u16>,
     maximum: Vec<u16>,
     sustained: Vec<u16>,
-    /// The same three as levels in dB.
-    levels: [Vec<f32>; 3],
 }
 
 impl Merged {
     fn new(len: usize) -> Merged {
-        let (powers, levels) = (vec![0; len], vec![0.0; len]);
-        Merged {
-            sum: levels.clone(),
-            mean: powers.clone(),
-            maximum: powers.clone(),
-            sustained: powers,
-            levels: [levels.clone(), levels.clone(), levels],
-        }
+        let powers = vec![0; len];
+        Merged { sum: vec![0.0; len], mean: powers.clone(), maximum: powers.clone(), sustained: powers }
     }
 
     /// Merges one or more columns.
-    fn take(&mut self, mean: &[u16], maximum: &[u16], sustained: &[u16]) {
+    fn take(&mut self, mean: &[u16], maximum: &[u16], sustained: Option<&[u16]>) {
         let len = self.mean.len();
-        self.maximum.copy_from_slice(&maximum[..len]);
-        self.sustained.copy_from_slice(&sustained[..len]);
-        let columns = mean.len() / len.max(1);
-        if columns == 1 {
-            return self.mean.copy_from_slice(mean);
+        let raised = |out: &mut [u16], columns: &[u16]| {
+            out.copy_from_slice(&columns[..len]);
+            columns[len..].chunks_exact(len).for_each(|column| fast_raise(out, column));
+        };
+        raised(&mut self.maximum, maximum);
+        if let Some(sustained) = sustained {
+            raised(&mut self.sustained, sustained);
         }
-        for column in 1..columns {
-            fast_raise(&mut self.maximum, &maximum[column * len..][..len]);
-            fast_raise(&mut self.sustained, &sustained[column * len..][..len]);
+        if mean.len() == len {
+            self.mean.copy_from_slice(mean);
+        } else {
+            fast_mean(mean, &mut self.sum, &mut self.mean);
         }
-        fast_mean(mean, &mut self.sum, &mut self.mean);
     }
 
     /// The picture's values.
-    fn levels(&mut self, levels: &[f32], sustained_share: f32, out: &mut [u16]) {
-        for (levels_of, packed) in self.levels.iter_mut().zip([&self.mean, &self.maximum, &self.sustained]) {
-            levels_of.iter_mut().zip(packed).for_each(|(level, packed)| *level = levels[usize::from(*packed)]);
+    fn levels(&self, sustained_share: f32, out: &mut [u16]) {
+        if sustained_share > 0.0 {
+            fast_combined(&self.mean, &self.maximum, &self.sustained, sustained_share, out);
+        } else {
+            fast_events(&self.mean, &self.maximum, out);
         }
-        fast_combined(&self.levels, sustained_share, out);
     }
 }
-
-vectorised! {
-    fn fast_raise(values: &mut [u16], others: &[u16]) = raise
-}
-
-#[inline(always)]
-fn raise(values: &mut [u16], others: &[u16]) {
-    values.iter_mut().zip(others).for_each(|(a, b)| *a = (*b).max(*a));
-}
-
-vectorised! {
-    /// The mean of columns of powers.
-    fn fast_mean(columns: &[u16], sum: &mut [f32], out: &mut [u16]) = mean
-}
-
-#[inline(always)]
-fn mean(columns: &[u16], sum: &mut [f32], out: &mut [u16]) {
-    sum.fill(0.0);
-    for column in columns.chunks_exact(out.len()) {
-        sum.iter_mut().zip(column).for_each(|(sum, packed)| *sum += unpack(*packed));
-    }
-    let share = 1.0 / (columns.len() / out.len()) as f32;
-    out.iter_mut().zip(sum).for_each(|(out, sum)| *out = pack(*sum * share));
-}
-
-vectorised! {
-    /// Levels in dB of mean, maximum and sustained maximum to the picture's values.
-    fn fast_combined(levels: &[Vec<f32>; 3], sustained_share: f32, out: &mut [u16]) = combined
-}
-
-#[inline(always)]
-fn combined([mean, maximum, sustained]: &[Vec<f32>; 3], sustained_share: f32, out: &mut [u16]) {
-    for (((out, mean), maximum), sustained) in out.iter_mut().zip(mean).zip(maximum).zip(sustained) {
-        *out = store_db(combine(*mean, *maximum, *sustained, sustained_share));
-    }
-}
-
-vectorised! {
-    fn fast_widen(values: &[f32], out: &mut [f32]) = widen
-}
-
-/// The greatest value within [`GLIDE`] places of each.
-#[inline(always)]
-fn widen(values: &[f32], out: &mut [f32]) {
-    out.copy_from_slice(values);
-    for distance in 1..=GLIDE.min(values.len().saturating_sub(1)) {
-        let inner = values.len() - distance;
-        out[..inner].iter_mut().zip(&values[distance..]).for_each(|(a, b)| *a = greater(*b, *a));
-        out[distance..].iter_mut().zip(values).for_each(|(a, b)| *a = greater(*b, *a));
-    }
-}
-
-#[inline(always)]
-fn greater(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
-}
-
-#[inline(always)]
-fn lesser(a: f32, b: f32) -> f32 {
-    if a < b { a } else { b }
-}
-
-/// The level in dB of every packed power.
-static PACKED_LEVELS: LazyLock<Vec<f32>> = LazyLock::new(|| {
-    // 7 bits of mantissa under 8 bits of exponent: the levels of one octave, and how far the octaves are apart.
-    let octave: Vec<f64> = (0..128).map(|mantissa| decibels(f64::from(unpack(127 << 7 | mantissa)))).collect();
-    let step = decibels(2.0);
-    let normal = |packed: u16| octave[usize::from(packed & 127)] + (f64::from(packed >> 7) - 127.0) * step;
-    let level = |packed: u16| if packed < 128 { decibels(unpack(packed).into()) } else { normal(packed) };
-    (0..1 << 15).map(|packed| level(packed) as f32).collect()
-});
 
 /// 0 for columns of up to two half windows, 1 for those of many.
 fn sustained_weight(half_windows: f64) -> f32 {
     ((decibels(half_windows) - decibels(2.0)) / (decibels(MANY_FRAMES) - decibels(2.0))).clamp(0.0, 1.0) as f32
 }
 
-/// The picture's value in dB out of the three levels.
-#[inline(always)]
-fn combine(mean: f32, maximum: f32, sustained: f32, sustained_share: f32) -> f32 {
-    let sustained = greater(sustained, maximum - SUSTAINED_DEPTH_DB);
-    // Rounding may have brought the mean of tiny powers to zero.
-    let mean = greater(mean, maximum - 2.0 * SUSTAINED_DEPTH_DB);
-    let events = maximum * MAXIMUM_SHARE + mean * (1.0 - MAXIMUM_SHARE);
-    let level = sustained * sustained_share + events * (1.0 - sustained_share);
-    // −∞ times a share of nothing is no level.
-    if maximum == f32::NEG_INFINITY { maximum } else { level }
-}
-
-fn merge_pairs(values: &mut Vec<u16>, len: usize, merge: impl Fn(u16, u16) -> u16) {
+/// Merges the second column of each pair into the first.
+fn merge_pairs(values: &mut Vec<u16>, len: usize, merge: impl Fn(&mut [u16], &[u16])) {
     let pairs = values.len() / (2 * len);
     for pair in 0..pairs {
-        for row in 0..len {
-            let at = 2 * pair * len + row;
-            values[pair * len + row] = merge(values[at], values[at + len]);
-        }
+        let at = 2 * pair * len;
+        let (first, second) = values[at..at + 2 * len].split_at_mut(len);
+        merge(first, second);
+        values.copy_within(at..at + len, pair * len);
     }
     values.truncate(pairs * len);
 }
 
-/// The upper half of a non-negative `f32`, rounded to nearest.
-#[inline(always)]
-fn pack(value: f32) -> u16 {
-    let bits = value.to_bits();
-    ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
-}
-
-#[inline(always)]
-fn unpack(packed: u16) -> f32 {
-    f32::from_bits(u32::from(packed) << 16)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::packed::unpack;
     use super::super::spectrum::stored_db;
     use super::*;
 
@@ -398,19 +316,6 @@ mod tests {
         let mut columns = Columns::new(1, 1, 4, 4, capacity);
         frames.enumerate().for_each(|(t, value)| columns.push(&[value], 4 * t as u64));
         columns.finish(width).into_iter().map(stored_db).collect()
-    }
-
-    #[test]
-    fn packed_powers_are_within_two_hundredths_of_a_decibel() {
-        let mut value = 1e-20f32;
-        while value < 1e3 {
-            let error = decibels(f64::from(unpack(pack(value)))) - decibels(f64::from(value));
-            assert!(error.abs() < 0.02, "{value}: {error}");
-            let level = f64::from(PACKED_LEVELS[usize::from(pack(value))]);
-            assert!((level - decibels(f64::from(unpack(pack(value))))).abs() < 1e-4);
-            value *= 1.137;
-        }
-        assert_eq!(unpack(pack(0.0)), 0.0);
     }
 
     #[test]
@@ -445,6 +350,7 @@ mod tests {
                 let row: Vec<f32> = (0..32).map(|band| power(t, band)).collect();
                 columns.push(&row, 4 * t as u64);
             }
+            columns.single_frames_to_columns();
             unpack(columns.closed.sustained.into_iter().max().unwrap_or_default())
         };
         // A tone that climbs two bands a frame for five frames; a click in all bands of two frames; the same tone when it

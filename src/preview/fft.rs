@@ -8,7 +8,8 @@
 //! after the first stage the parts fit the first-level cache.
 
 use super::arith::cos_sin;
-use super::lanes::{Complex, Lanes, Point, Values};
+use super::complex::{Complex, Factor, Point};
+use super::lanes::Values;
 
 /// A stage of the complex transform: blocks of `radix · part` points become `radix` blocks of `part` points.
 #[derive(Debug, Clone)]
@@ -16,7 +17,7 @@ struct Stage {
     radix: usize,
     part: usize,
     /// For each of the `part` positions, the factors of outputs 1 to `radix − 1`. Empty for the last stage, where all are 1.
-    twiddles: Vec<(f32, f32)>,
+    twiddles: Vec<Factor>,
 }
 
 /// Tables for frames of one length.
@@ -24,10 +25,17 @@ struct Stage {
 pub struct Plan {
     n: usize,
     stages: Vec<Stage>,
-    /// Where frequency `k` of the complex transform lies.
-    position: Vec<u32>,
-    /// e^(−2πik/n) for `k` up to n/4.
-    turns: Vec<(f32, f32)>,
+    /// For frequencies `k` up to n/4.
+    pairs: Vec<Pair>,
+}
+
+/// Two frequencies `k` and `n/2 − k` of the complex transform, out of which those of the real one are made.
+#[derive(Debug, Clone)]
+struct Pair {
+    /// Where they lie.
+    at: [u32; 2],
+    /// −i·e^(−2πik/n).
+    turn: Factor,
 }
 
 /// Whether a frame of `n` samples can be transformed: a multiple of 4, at least 8, of the factors 2 and 3.
@@ -66,29 +74,27 @@ impl Plan {
             for j in (0..part).filter(|_| part > 1) {
                 for u in 1..radix {
                     let (cos, sin) = cos_sin((j * u) as u64, size as u64);
-                    twiddles.push((cos as f32, -sin as f32));
+                    twiddles.push(Factor::new(cos as f32, -sin as f32));
                 }
             }
             stages.push(Stage { radix, part, twiddles });
             size = part;
         }
-        let position = (0..half)
-            .map(|k| {
-                let (mut rest, mut place) = (k, 0);
-                for stage in &stages {
-                    place += rest % stage.radix * stage.part;
-                    rest /= stage.radix;
-                }
-                place as u32
-            })
-            .collect();
-        let turns = (0..=half / 2)
+        let position = |k: usize| {
+            let (mut rest, mut place) = (k % half, 0);
+            for stage in &stages {
+                place += rest % stage.radix * stage.part;
+                rest /= stage.radix;
+            }
+            place as u32
+        };
+        let pairs = (0..=half / 2)
             .map(|k| {
                 let (cos, sin) = cos_sin(k as u64, n as u64);
-                (cos as f32, -sin as f32)
+                Pair { at: [position(k), position(half - k)], turn: Factor::new(-sin as f32, -cos as f32) }
             })
             .collect();
-        Some(Plan { n, stages, position, turns })
+        Some(Plan { n, stages, pairs })
     }
 
     /// Samples per frame.
@@ -99,70 +105,70 @@ impl Plan {
     /// Transforms `work` (`n/2` points: even samples as real, odd samples as imaginary parts), and writes the
     /// `n/2 + 1` values |2·X\[k\]|² to `power`. The factor two is the caller's to fold into the window.
     #[inline(always)]
-    pub fn power<V: Lanes>(&self, work: &mut [Point], power: &mut [Values]) {
-        self.transform::<V>(work);
-        self.separate::<V>(work, power);
+    pub fn power<C: Complex>(&self, work: &mut [Point], power: &mut [Values]) {
+        self.transform::<C>(work);
+        self.separate::<C>(work, power);
     }
 
     /// Part by part through the further stages as soon as a stage is done, so that the parts stay in the nearest cache.
     #[inline(always)]
-    fn transform<V: Lanes>(&self, work: &mut [Point]) {
+    fn transform<C: Complex>(&self, work: &mut [Point]) {
         let [first, rest @ ..] = self.stages.as_slice() else { return };
-        first.run::<V>(work);
+        first.run::<C>(work);
         let [second, rest @ ..] = rest else { return };
         for part in work.chunks_exact_mut(first.part) {
-            second.run::<V>(part);
+            second.run::<C>(part);
             for part in part.chunks_exact_mut(second.part) {
                 for stage in rest {
                     for block in part.chunks_exact_mut(stage.radix * stage.part) {
-                        stage.run::<V>(block);
+                        stage.run::<C>(block);
                     }
                 }
             }
         }
     }
 
-    /// X\[k\] = E + w·O and X\[m−k\] = conj(E − w·O) with E, O the transforms of the even and odd samples.
     #[inline(always)]
-    fn separate<V: Lanes>(&self, work: &[Point], power: &mut [Values]) {
+    fn separate<C: Complex>(&self, work: &[Point], power: &mut [Values]) {
         let half = self.n / 2;
-        let (work, power) = (&work[..half], &mut power[..half + 1]);
-        let zero = Complex::<V>::load(&work[0]);
-        let (sum, difference) = (zero.re.add(zero.im), zero.re.sub(zero.im));
-        let (sum, difference) = (sum.add(sum), difference.add(difference));
-        sum.mul(sum).store(&mut power[0]);
-        difference.mul(difference).store(&mut power[half]);
-        let (low, high) = power.split_at_mut(half / 2 + 1);
-        let pairs = (1..=half / 2).zip(&self.turns[1..]).zip(&mut low[1..]);
-        for ((k, turn), power_low) in pairs {
-            let a = Complex::<V>::load(&work[self.position[k] as usize]);
-            let b = Complex::<V>::load(&work[self.position[half - k] as usize]);
-            let even = Complex { re: a.re.add(b.re), im: a.im.sub(b.im) };
-            let odd = Complex { re: a.im.add(b.im), im: b.re.sub(a.re) }.times(*turn);
-            even.add(odd).power().store(power_low);
-            // In the very middle both are the same bin, and the first of them is it.
-            if let Some(power_high) = (half - k).checked_sub(half / 2 + 1).and_then(|at| high.get_mut(at)) {
-                even.sub(odd).power().store(power_high);
-            }
+        let (low, high) = power[..=half].split_at_mut(half / 2);
+        // In the very middle both are the same bin, and the first of them is it.
+        if let Some(middle) = self.pairs.last() {
+            C::powers(middle.separate::<C>(work), [&mut high[0], &mut low[0]]);
         }
+        for ((pair, low), high) in self.pairs.iter().zip(low).zip(high.iter_mut().rev()) {
+            C::powers(pair.separate::<C>(work), [low, high]);
+        }
+    }
+}
+
+impl Pair {
+    /// 2·X\[k\] = E + w·O and, but for the sign of its imaginary part, 2·X\[m−k\] = E − w·O with E = Z\[k\] + conj Z\[m−k\] and
+    /// O = −i·(Z\[k\] − conj Z\[m−k\]), which are twice the transforms of the even and odd samples.
+    #[inline(always)]
+    fn separate<C: Complex>(&self, work: &[Point]) -> [C; 2] {
+        let [a, b] = self.at;
+        let (even, odd) = C::load(&work[a as usize]).mirrored(C::load(&work[b as usize]));
+        let odd = odd.times(&self.turn);
+        [even.add(odd), even.sub(odd)]
     }
 }
 
 impl Stage {
     #[inline(always)]
-    fn run<V: Lanes>(&self, block: &mut [Point]) {
+    fn run<C: Complex>(&self, block: &mut [Point]) {
         match (self.radix, self.part) {
-            (8, 1) => last8::<V>(block),
-            (4, 1) => last4::<V>(block),
-            (2, _) => last2::<V>(block),
-            (8, _) => self.radix8::<V>(block),
-            (4, _) => self.radix4::<V>(block),
-            _ => self.radix3::<V>(block),
+            (8, 1) => last8::<C>(block),
+            (4, 1) => last4::<C>(block),
+            (2, _) => last2::<C>(block),
+            (8, _) => self.radix8::<C>(block),
+            (4, _) => self.radix4::<C>(block),
+            _ => self.radix3::<C>(block),
         }
     }
 
     #[inline(always)]
-    fn radix8<V: Lanes>(&self, block: &mut [Point]) {
+    fn radix8<C: Complex>(&self, block: &mut [Point]) {
         let part = self.part;
         let (low, high) = block.split_at_mut(4 * part);
         let (x01, x23) = low.split_at_mut(2 * part);
@@ -172,76 +178,75 @@ impl Stage {
         let eighths =
             x0.iter_mut().zip(x1).zip(x2.iter_mut().zip(x3)).zip(x4.iter_mut().zip(x5).zip(x6.iter_mut().zip(x7)));
         for ((((a, b), (c, d)), ((e, f), (g, h))), w) in eighths.zip(self.twiddles.as_chunks::<7>().0) {
-            let y = fourier8::<V>([a, b, c, d, e, f, g, h]);
+            let y = fourier8::<C>([a, b, c, d, e, f, g, h]);
             y[0].store(a);
-            y[1].times(w[0]).store(b);
-            y[2].times(w[1]).store(c);
-            y[3].times(w[2]).store(d);
-            y[4].times(w[3]).store(e);
-            y[5].times(w[4]).store(f);
-            y[6].times(w[5]).store(g);
-            y[7].times(w[6]).store(h);
+            y[1].times(&w[0]).store(b);
+            y[2].times(&w[1]).store(c);
+            y[3].times(&w[2]).store(d);
+            y[4].times(&w[3]).store(e);
+            y[5].times(&w[4]).store(f);
+            y[6].times(&w[5]).store(g);
+            y[7].times(&w[6]).store(h);
         }
     }
 
     #[inline(always)]
-    fn radix4<V: Lanes>(&self, block: &mut [Point]) {
+    fn radix4<C: Complex>(&self, block: &mut [Point]) {
         let part = self.part;
         let (low, high) = block.split_at_mut(2 * part);
         let (x0, x1) = low.split_at_mut(part);
         let (x2, x3) = high.split_at_mut(part);
         let quarters = x0.iter_mut().zip(x1).zip(x2.iter_mut().zip(x3)).zip(self.twiddles.as_chunks::<3>().0);
         for (((a, b), (c, d)), w) in quarters {
-            let [y0, y1, y2, y3] = fourier4::<V>(a, b, c, d);
+            let [y0, y1, y2, y3] = fourier4::<C>(a, b, c, d);
             y0.store(a);
-            y1.times(w[0]).store(b);
-            y2.times(w[1]).store(c);
-            y3.times(w[2]).store(d);
+            y1.times(&w[0]).store(b);
+            y2.times(&w[1]).store(c);
+            y3.times(&w[2]).store(d);
         }
     }
 
     #[inline(always)]
-    fn radix3<V: Lanes>(&self, block: &mut [Point]) {
+    fn radix3<C: Complex>(&self, block: &mut [Point]) {
         const HALF_SQRT_3: f32 = 0.866_025_4;
         let part = self.part;
         let (x0, rest) = block.split_at_mut(part);
         let (x1, x2) = rest.split_at_mut(part);
         for (((a, b), c), w) in x0.iter_mut().zip(x1).zip(x2).zip(self.twiddles.as_chunks::<2>().0) {
-            let (x, y, z) = (Complex::<V>::load(a), Complex::<V>::load(b), Complex::<V>::load(c));
+            let (x, y, z) = (C::load(a), C::load(b), C::load(c));
             let sum = y.add(z);
             let (below, above) = x.sub(sum.scaled(0.5)).turned(y.sub(z).scaled(HALF_SQRT_3));
             x.add(sum).store(a);
-            below.times(w[0]).store(b);
-            above.times(w[1]).store(c);
+            below.times(&w[0]).store(b);
+            above.times(&w[1]).store(c);
         }
     }
 }
 
 #[inline(always)]
-fn last8<V: Lanes>(block: &mut [Point]) {
+fn last8<C: Complex>(block: &mut [Point]) {
     for points in block.as_chunks_mut::<8>().0 {
-        let out = fourier8::<V>(points.each_ref());
+        let out = fourier8::<C>(points.each_ref());
         out.into_iter().zip(points).for_each(|(y, point)| y.store(point));
     }
 }
 
 /// Eight points; outputs in order.
 #[inline(always)]
-fn fourier8<V: Lanes>([a, b, c, d, e, f, g, h]: [&Point; 8]) -> [Complex<V>; 8] {
-    let [e0, e1, e2, e3] = fourier4::<V>(a, c, e, g);
-    let [o0, o1, o2, o3] = fourier4::<V>(b, d, f, h);
+fn fourier8<C: Complex>([a, b, c, d, e, f, g, h]: [&Point; 8]) -> [C; 8] {
+    let [e0, e1, e2, e3] = fourier4::<C>(a, c, e, g);
+    let [o0, o1, o2, o3] = fourier4::<C>(b, d, f, h);
     // Times e^(−πi/4) and e^(−3πi/4); times −i is left to `turned`.
     let half = std::f32::consts::FRAC_1_SQRT_2;
-    let o1 = Complex { re: o1.re.add(o1.im), im: o1.im.sub(o1.re) }.scaled(half);
-    let o3 = Complex { re: o3.im.sub(o3.re), im: V::splat(0.0).sub(o3.re.add(o3.im)) }.scaled(half);
+    let (o1, o3) = (o1.eighth().scaled(half), o3.three_eighths().scaled(half));
     let (y2, y6) = e2.turned(o2);
     [e0.add(o0), e1.add(o1), y2, e3.add(o3), e0.sub(o0), e1.sub(o1), y6, e3.sub(o3)]
 }
 
 #[inline(always)]
-fn last4<V: Lanes>(block: &mut [Point]) {
+fn last4<C: Complex>(block: &mut [Point]) {
     for [a, b, c, d] in block.as_chunks_mut::<4>().0 {
-        let [y0, y1, y2, y3] = fourier4::<V>(a, b, c, d);
+        let [y0, y1, y2, y3] = fourier4::<C>(a, b, c, d);
         y0.store(a);
         y1.store(b);
         y2.store(c);
@@ -250,9 +255,9 @@ fn last4<V: Lanes>(block: &mut [Point]) {
 }
 
 #[inline(always)]
-fn last2<V: Lanes>(block: &mut [Point]) {
+fn last2<C: Complex>(block: &mut [Point]) {
     for [a, b] in block.as_chunks_mut::<2>().0 {
-        let (x, y) = (Complex::<V>::load(a), Complex::<V>::load(b));
+        let (x, y) = (C::load(a), C::load(b));
         x.add(y).store(a);
         x.sub(y).store(b);
     }
@@ -260,9 +265,9 @@ fn last2<V: Lanes>(block: &mut [Point]) {
 
 /// Four points; outputs in order.
 #[inline(always)]
-fn fourier4<V: Lanes>(a: &Point, b: &Point, c: &Point, d: &Point) -> [Complex<V>; 4] {
-    let (a, b) = (Complex::<V>::load(a), Complex::<V>::load(b));
-    let (c, d) = (Complex::<V>::load(c), Complex::<V>::load(d));
+fn fourier4<C: Complex>(a: &Point, b: &Point, c: &Point, d: &Point) -> [C; 4] {
+    let (a, b) = (C::load(a), C::load(b));
+    let (c, d) = (C::load(c), C::load(d));
     let (s0, s1) = (a.add(c), a.sub(c));
     let (s2, s3) = (b.add(d), b.sub(d));
     let (y1, y3) = s1.turned(s3);
@@ -272,7 +277,27 @@ fn fourier4<V: Lanes>(a: &Point, b: &Point, c: &Point, d: &Point) -> [Complex<V>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preview::complex::{GATHERED, Split};
     use crate::preview::lanes::{LANES, Plain};
+
+    /// Power spectra of eight frames, with the plain implementation.
+    fn powers(plan: &Plan, frames: &[Vec<f64>; LANES]) -> Vec<Values> {
+        let n = plan.frame_len();
+        let frames = frames.each_ref().map(|frame| {
+            let mut frame: Vec<f32> = frame.iter().map(|v| *v as f32).collect();
+            frame.resize(n.next_multiple_of(GATHERED), 0.0);
+            frame
+        });
+        let mut work = vec![Point::ZERO; frames[0].len() / 2];
+        for (i, points) in work.chunks_mut(LANES).enumerate() {
+            let block = frames.each_ref().map(|frame| &frame.as_chunks::<GATHERED>().0[i]);
+            let gathered = Split::<Plain>::gather(block, &[0.5; GATHERED]);
+            points.iter_mut().zip(gathered).for_each(|(point, number)| number.store(point));
+        }
+        let mut power = vec![[0.0; LANES]; n / 2 + 1];
+        plan.power::<Split<Plain>>(&mut work[..n / 2], &mut power);
+        power
+    }
 
     /// The definition, in f64.
     fn slow_power(x: &[f64]) -> Vec<f64> {
@@ -295,20 +320,12 @@ mod tests {
         for n in [8, 12, 16, 24, 48, 64, 96, 144, 256, 512, 768, 1536] {
             let plan = Plan::new(n).expect("supported");
             let mut state = 12345u32;
-            let mut frames = vec![vec![0.0f64; n]; LANES];
+            let mut frames: [Vec<f64>; LANES] = std::array::from_fn(|_| vec![0.0; n]);
             for v in frames.iter_mut().flatten() {
                 state = state.wrapping_mul(1664525).wrapping_add(1013904223);
                 *v = f64::from(state >> 8) / f64::from(1 << 24) - 0.5;
             }
-            let mut work = vec![Point::ZERO; n / 2];
-            for (lane, frame) in frames.iter().enumerate() {
-                for (i, point) in work.iter_mut().enumerate() {
-                    point.re[lane] = frame[2 * i] as f32 * 0.5;
-                    point.im[lane] = frame[2 * i + 1] as f32 * 0.5;
-                }
-            }
-            let mut power = vec![[0.0; LANES]; n / 2 + 1];
-            plan.power::<Plain>(&mut work, &mut power);
+            let power = powers(&plan, &frames);
             for (lane, frame) in frames.iter().enumerate() {
                 for (k, expected) in slow_power(frame).iter().enumerate() {
                     let ours = f64::from(power[k][lane]);
@@ -329,13 +346,7 @@ mod tests {
                     f64::from(state >> 8) / f64::from(1 << 24) - 0.5
                 })
                 .collect();
-            let mut work = vec![Point::ZERO; n / 2];
-            for (point, pair) in work.iter_mut().zip(frame.chunks(2)) {
-                point.re = [pair[0] as f32 * 0.5; LANES];
-                point.im = [pair[1] as f32 * 0.5; LANES];
-            }
-            let mut power = vec![[0.0; LANES]; n / 2 + 1];
-            plan.power::<Plain>(&mut work, &mut power);
+            let power = powers(&plan, &std::array::from_fn(|_| frame.clone()));
             let mut buffer: Vec<_> = frame.iter().map(|v| rustfft::num_complex::Complex::new(*v, 0.0)).collect();
             rustfft::FftPlanner::new().plan_fft_forward(n).process(&mut buffer);
             let greatest = buffer.iter().map(|c| c.norm_sqr()).fold(0.0, f64::max);

@@ -4,7 +4,8 @@
 //! IEEE operations in the same order with both, and nothing is fused, so that the results are the same bits everywhere;
 //! tests compare the two.
 //!
-//! Together with [`vector`](super::vector) this is the only place in the preview with `unsafe`: the AVX instructions.
+//! Together with [`complex`](super::complex) and [`vector`](super::vector) this is the only place in the preview with `unsafe`:
+//! the AVX instructions.
 
 #![allow(unsafe_code)]
 
@@ -179,80 +180,6 @@ mod avx {
             let [a, b, c, d, e, f, g, h] = self;
             [a.0, b.0, c.0, d.0, e.0, f.0, g.0, h.0]
         }
-    }
-}
-
-/// A complex number per lane in memory; one cache line.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[repr(C, align(64))]
-pub(crate) struct Point {
-    /// Real parts.
-    pub re: Values,
-    /// Imaginary parts.
-    pub im: Values,
-}
-
-impl Point {
-    /// Zero in all lanes.
-    pub const ZERO: Point = Point { re: [0.0; LANES], im: [0.0; LANES] };
-}
-
-/// A complex number per lane, to compute with.
-#[derive(Clone, Copy)]
-pub(crate) struct Complex<V> {
-    pub re: V,
-    pub im: V,
-}
-
-impl<V: Lanes> Complex<V> {
-    #[inline(always)]
-    pub fn load(point: &Point) -> Self {
-        Complex { re: V::load(&point.re), im: V::load(&point.im) }
-    }
-
-    #[inline(always)]
-    pub fn store(self, point: &mut Point) {
-        self.re.store(&mut point.re);
-        self.im.store(&mut point.im);
-    }
-
-    #[inline(always)]
-    pub fn add(self, other: Self) -> Self {
-        Complex { re: self.re.add(other.re), im: self.im.add(other.im) }
-    }
-
-    #[inline(always)]
-    pub fn sub(self, other: Self) -> Self {
-        Complex { re: self.re.sub(other.re), im: self.im.sub(other.im) }
-    }
-
-    /// Times a complex constant `(re, im)`.
-    #[inline(always)]
-    pub fn times(self, (re, im): (f32, f32)) -> Self {
-        let (re, im) = (V::splat(re), V::splat(im));
-        Complex { re: self.re.mul(re).sub(self.im.mul(im)), im: self.re.mul(im).add(self.im.mul(re)) }
-    }
-
-    /// Times a real constant.
-    #[inline(always)]
-    pub fn scaled(self, factor: f32) -> Self {
-        let factor = V::splat(factor);
-        Complex { re: self.re.mul(factor), im: self.im.mul(factor) }
-    }
-
-    /// `self − i·other` and `self + i·other`.
-    #[inline(always)]
-    pub fn turned(self, other: Self) -> (Self, Self) {
-        (
-            Complex { re: self.re.add(other.im), im: self.im.sub(other.re) },
-            Complex { re: self.re.sub(other.im), im: self.im.add(other.re) },
-        )
-    }
-
-    /// The square of the magnitude.
-    #[inline(always)]
-    pub fn power(self) -> V {
-        self.re.mul(self.re).add(self.im.mul(self.im))
     }
 }
 

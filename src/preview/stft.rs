@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::arith::cos_sin;
 use super::bands::Bank;
+use super::complex::{Complex, GATHERED, Point, Split};
 use super::fft::Plan;
-use super::lanes::{LANES, Lanes, Plain, Point, Values};
+use super::lanes::{LANES, Lanes, Plain, Values};
+#[cfg(target_arch = "x86_64")]
+use super::vector::has_avx512;
 use crate::error::{Error, Result};
 
 /// Where the first and last frames lie.
@@ -28,8 +31,11 @@ pub enum Edge {
 pub struct Stft {
     kernel: Kernel,
     hop: usize,
-    /// Per stream the samples from the start of the next frame on.
+    /// Per stream the samples that are waiting: those from `start`, where the next frame begins, up to `end`. What lies before
+    /// and behind are leftovers.
     pending: Vec<Vec<f32>>,
+    start: usize,
+    end: usize,
     /// Sample on which the next frame is centred.
     centre: u64,
     /// Samples taken in so far, per stream.
@@ -79,7 +85,7 @@ impl Stft {
     /// of amplitude 1 has power 1. Fails where `n` has factors other than 2 and 3, is no multiple of 16, or `hop`
     /// is zero or longer than `n`.
     pub fn new(n: usize, hop: usize, streams: usize, scale: f64, edge: Edge, bank: Bank) -> Result<Stft> {
-        let tables = Tables::of(n).filter(|_| n.is_multiple_of(2 * LANES));
+        let tables = Tables::of(n).filter(|_| n.is_multiple_of(GATHERED));
         let tables = tables.ok_or_else(|| Error::unsupported(format!("no transform for frames of {n} samples")))?;
         if hop == 0 || hop > n {
             return Err(Error::unsupported(format!("frames of {n} samples cannot be {hop} samples apart")));
@@ -96,7 +102,8 @@ impl Stft {
             Edge::Zero => (n / 2, 0),
             Edge::Inner => (0, n as u64 / 2),
         };
-        Ok(Stft { kernel, hop, pending: vec![vec![0.0; padding]; streams], centre, taken: 0, edge, rows })
+        let pending = vec![vec![0.0; padding]; streams];
+        Ok(Stft { kernel, hop, pending, start: 0, end: padding, centre, taken: 0, edge, rows })
     }
 
     /// Values in a row: streams × bands, stream by stream.
@@ -121,18 +128,37 @@ impl Stft {
 
     /// Takes in `len` samples per stream; `fill(stream, space)` writes them into zeroed space.
     pub fn feed(&mut self, len: usize, mut fill: impl FnMut(usize, &mut [f32])) {
+        self.feed_whole(len, |stream, space| {
+            space.fill(0.0);
+            fill(stream, space);
+        });
+    }
+
+    /// The same, where `fill` writes all of the space, in which anything may be.
+    pub(crate) fn feed_whole(&mut self, len: usize, mut fill: impl FnMut(usize, &mut [f32])) {
+        // What is left of the samples moves to the front after every other batch or so.
+        let (from, end) = if self.start >= self.span() { (self.start, self.end) } else { (0, self.end) };
+        (self.start, self.end) = (self.start - from, end - from + len);
         for (stream, pending) in self.pending.iter_mut().enumerate() {
-            let before = pending.len();
-            pending.resize(before + len, 0.0);
-            fill(stream, &mut pending[before..]);
+            if from > 0 {
+                pending.copy_within(from..end, 0);
+            }
+            if pending.len() < self.end {
+                pending.resize(self.end, 0.0);
+            }
+            fill(stream, &mut pending[self.end - len..self.end]);
         }
         self.taken += len as u64;
     }
 
+    /// Samples from the start of the first to the end of the last of eight frames.
+    fn span(&self) -> usize {
+        (LANES - 1) * self.hop + self.frame_len()
+    }
+
     /// The next eight frames, once their samples are there: eight rows one after the other.
     pub fn batch(&mut self) -> Option<&[f32]> {
-        let span = (LANES - 1) * self.hop + self.frame_len();
-        if self.pending.first().is_none_or(|pending| pending.len() < span) {
+        if self.pending.is_empty() || self.end - self.start < self.span() {
             return None;
         }
         self.run(LANES);
@@ -148,6 +174,7 @@ impl Stft {
             self.edge = Edge::Zero;
             self.centre = 0;
             self.pending.iter_mut().for_each(|pending| drop(pending.splice(..0, vec![0.0; half as usize])));
+            self.end += half as usize;
         }
         let last = match self.edge {
             Edge::Zero => self.taken,
@@ -157,10 +184,12 @@ impl Stft {
             return None;
         }
         let left = ((last - self.centre) / self.hop as u64 + 1).min(LANES as u64) as usize;
-        let span = (LANES - 1) * self.hop + self.frame_len();
+        let end = self.end.max(self.start + self.span());
         for pending in &mut self.pending {
-            pending.resize(span.max(pending.len()), 0.0);
+            pending.truncate(self.end);
+            pending.resize(end, 0.0);
         }
+        self.end = end;
         self.run(left);
         let len = left * self.row_len();
         Some(&self.rows[..len])
@@ -173,10 +202,10 @@ impl Stft {
 
     fn run(&mut self, frames: usize) {
         let (bands, row_len, used) = (self.kernel.bank.len(), self.row_len(), frames * self.hop);
-        for (stream, pending) in self.pending.iter_mut().enumerate() {
-            self.kernel.run(pending, self.hop, &mut self.rows[stream * bands..], row_len);
-            pending.drain(..used);
+        for (stream, pending) in self.pending.iter().enumerate() {
+            self.kernel.run(&pending[self.start..], self.hop, &mut self.rows[stream * bands..], row_len);
         }
+        self.start += used;
         self.centre += used as u64;
     }
 }
@@ -184,32 +213,40 @@ impl Stft {
 impl Kernel {
     /// Eight frames from `samples`, `hop` apart, to rows `row_len` apart.
     fn run(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
+        // SAFETY: the processor was asked.
         #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor was asked.
-            #[allow(unsafe_code)]
+        #[allow(unsafe_code)]
+        if has_avx512() {
+            return unsafe { self.run_avx512(samples, hop, rows, row_len) };
+        } else if std::arch::is_x86_feature_detected!("avx2") {
             return unsafe { self.run_avx2(samples, hop, rows, row_len) };
         }
-        self.run_with::<Plain>(samples, hop, rows, row_len);
+        self.run_with::<Split<Plain>>(samples, hop, rows, row_len);
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
     fn run_avx2(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
-        self.run_with::<super::lanes::Avx>(samples, hop, rows, row_len);
+        self.run_with::<Split<super::lanes::Avx>>(samples, hop, rows, row_len);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512bw,avx512vl")]
+    fn run_avx512(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
+        self.run_with::<super::complex::Paired>(samples, hop, rows, row_len);
     }
 
     #[inline(always)]
-    fn run_with<V: Lanes>(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
-        self.gather::<V>(samples, hop);
-        self.tables.plan.power::<V>(&mut self.work, &mut self.power);
+    fn run_with<C: Complex>(&mut self, samples: &[f32], hop: usize, rows: &mut [f32], row_len: usize) {
+        self.gather::<C>(samples, hop);
+        self.tables.plan.power::<C>(&mut self.work, &mut self.power);
         for first in (0..self.bank.len()).step_by(LANES) {
-            let mut tile = [V::splat(0.0); LANES];
+            let mut tile = [C::Real::splat(0.0); LANES];
             for (i, band) in tile.iter_mut().enumerate() {
                 *band = self.bank.value(first + i, &self.power);
             }
             let width = LANES.min(self.bank.len() - first);
-            for (frame, values) in V::transpose(tile).into_iter().enumerate() {
+            for (frame, values) in C::Real::transpose(tile).into_iter().enumerate() {
                 let mut row = [0.0; LANES];
                 values.store(&mut row);
                 let at = frame * row_len + first;
@@ -220,24 +257,14 @@ impl Kernel {
 
     /// Windows eight frames and interleaves them by lane, even samples as real and odd ones as imaginary parts.
     #[inline(always)]
-    fn gather<V: Lanes>(&mut self, samples: &[f32], hop: usize) {
+    fn gather<C: Complex>(&mut self, samples: &[f32], hop: usize) {
         let n = self.window.len();
-        let mut frames = [[].as_slice(); LANES];
-        for (i, frame) in frames.iter_mut().enumerate() {
-            *frame = samples[i * hop..i * hop + n].as_chunks::<LANES>().0;
-        }
-        let window = self.window.as_chunks::<LANES>().0;
-        for (block, points) in self.work.as_chunks_mut::<{ LANES / 2 }>().0.iter_mut().enumerate() {
-            let window = V::load(&window[block]);
-            let mut tile = [window; LANES];
-            for (row, frame) in tile.iter_mut().zip(&frames) {
-                *row = V::load(&frame[block]).mul(window);
-            }
-            let tile = V::transpose(tile);
-            for (i, point) in points.iter_mut().enumerate() {
-                tile[2 * i].store(&mut point.re);
-                tile[2 * i + 1].store(&mut point.im);
-            }
+        let frames: [&[[f32; GATHERED]]; LANES] =
+            std::array::from_fn(|i| samples[i * hop..i * hop + n].as_chunks::<GATHERED>().0);
+        let window = self.window.as_chunks::<GATHERED>().0;
+        for (block, points) in self.work.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            let gathered = C::gather(frames.map(|frame| &frame[block]), &window[block]);
+            points.iter_mut().zip(gathered).for_each(|(point, number)| number.store(point));
         }
     }
 }
@@ -258,25 +285,49 @@ mod tests {
     use super::*;
     use crate::preview::bands::Norm;
 
-    fn rows(samples: &[f32], pieces: usize, plain: bool) -> Vec<f32> {
-        rows_with(samples, pieces, plain, Edge::Zero)
+    /// A [`Kernel::run`] with particular instructions.
+    type Run = fn(&mut Kernel, &[f32], usize, &mut [f32], usize);
+
+    /// Those that this machine has.
+    fn vector_units() -> Vec<(&'static str, Run)> {
+        let mut units: Vec<(&str, Run)> = vec![("plain", Kernel::run_with::<Split<Plain>>)];
+        #[cfg(target_arch = "x86_64")]
+        #[allow(unsafe_code)]
+        {
+            // SAFETY, for both: the processor was asked.
+            if std::arch::is_x86_feature_detected!("avx2") {
+                units.push(("AVX2", |kernel, samples, hop, rows, len| unsafe {
+                    kernel.run_avx2(samples, hop, rows, len)
+                }));
+            }
+            if has_avx512() {
+                units.push(("AVX-512", |kernel, samples, hop, rows, len| unsafe {
+                    kernel.run_avx512(samples, hop, rows, len)
+                }));
+            }
+        }
+        units
     }
 
-    fn rows_with(samples: &[f32], pieces: usize, plain: bool, edge: Edge) -> Vec<f32> {
-        let bank = Bank::mel(44_100.0, 512, 61, 0.0, 22_050.0, Norm::Height);
-        let mut stft = Stft::new(512, 256, 1, full_scale(512), edge, bank).expect("supported");
+    fn rows(samples: &[f32], pieces: usize) -> Vec<f32> {
+        rows_with(512, samples, pieces, Edge::Zero, None)
+    }
+
+    /// All rows; `run` instead of the best instructions for all but the last batches.
+    fn rows_with(n: usize, samples: &[f32], pieces: usize, edge: Edge, run: Option<Run>) -> Vec<f32> {
+        let bank = Bank::mel(44_100.0, n, 61, 0.0, 22_050.0, Norm::Height);
+        let mut stft = Stft::new(n, n / 2, 1, full_scale(n), edge, bank).expect("supported");
         let mut out = Vec::new();
         for piece in samples.chunks(pieces) {
             stft.feed(piece.len(), |_, space| space.copy_from_slice(piece));
-            if plain {
-                while stft.pending[0].len() >= 7 * 256 + 512 {
-                    let (hop, len) = (stft.hop, stft.row_len());
-                    let pending = stft.pending[0].clone();
-                    stft.kernel.run_with::<Plain>(&pending, hop, &mut stft.rows, len);
-                    stft.pending[0].drain(..LANES * hop);
-                    stft.centre += (LANES * hop) as u64;
-                    out.extend_from_slice(&stft.rows);
-                }
+            while let Some(run) = run
+                && stft.end - stft.start >= stft.span()
+            {
+                let (hop, len) = (stft.hop, stft.row_len());
+                run(&mut stft.kernel, &stft.pending[0][stft.start..], hop, &mut stft.rows, len);
+                stft.start += LANES * hop;
+                stft.centre += (LANES * hop) as u64;
+                out.extend_from_slice(&stft.rows);
             }
             while let Some(batch) = stft.batch() {
                 out.extend_from_slice(batch);
@@ -300,32 +351,35 @@ mod tests {
     #[test]
     fn frames_are_one_plus_samples_by_hop() {
         for len in [0, 1, 255, 256, 257, 10_000] {
-            assert_eq!(rows(&noise(len), 1000, false).len(), (1 + len / 256) * 61, "{len} samples");
+            assert_eq!(rows(&noise(len), 1000).len(), (1 + len / 256) * 61, "{len} samples");
         }
     }
 
     #[test]
     fn pieces_and_vector_units_change_no_bit() {
         let samples = noise(20_000);
-        let whole = rows(&samples, 20_000, false);
+        let whole = rows(&samples, 20_000);
         for pieces in [1, 7, 255, 4096] {
-            assert_eq!(whole, rows(&samples, pieces, false), "pieces of {pieces}");
+            assert_eq!(whole, rows(&samples, pieces), "pieces of {pieces}");
         }
-        assert_eq!(whole, rows(&samples, 20_000, true), "plain against vector code");
+        for n in [256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096] {
+            let samples = noise(9 * n);
+            let whole = rows_with(n, &samples, samples.len(), Edge::Zero, None);
+            for (name, run) in vector_units() {
+                assert_eq!(whole, rows_with(n, &samples, samples.len(), Edge::Zero, Some(run)), "{n} samples, {name}");
+            }
+        }
     }
 
     #[test]
     fn inner_frames_are_those_without_padding() {
         let samples = noise(10_000);
-        let (zero, inner) =
-            (rows_with(&samples, 1000, false, Edge::Zero), rows_with(&samples, 1000, false, Edge::Inner));
+        let rows = |samples: &[f32], pieces, edge| rows_with(512, samples, pieces, edge, None);
+        let (zero, inner) = (rows(&samples, 1000, Edge::Zero), rows(&samples, 1000, Edge::Inner));
         // Centres 256, 512 … 9728 of 0, 256 … 9984.
         assert_eq!((zero.len() / 61, inner.len() / 61), (40, 38));
         assert_eq!(zero[61..39 * 61], inner);
-        assert_eq!(
-            rows_with(&samples[..511], 100, false, Edge::Inner),
-            rows_with(&samples[..511], 511, false, Edge::Zero)
-        );
+        assert_eq!(rows(&samples[..511], 100, Edge::Inner), rows(&samples[..511], 511, Edge::Zero));
     }
 
     #[test]

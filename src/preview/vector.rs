@@ -1,16 +1,33 @@
 //! The same code, compiled for the vector units that the machine has.
 //!
-//! The one place with `unsafe` in the preview. Loops are written in plain Rust and turned into vector instructions by the
-//! compiler; here they are compiled a second time for AVX2, which is chosen at run time. Fused multiply-add stays off, as
+//! Loops are written in plain Rust and turned into vector instructions by the
+//! compiler; here they are compiled twice more, for AVX2 and AVX-512, of which the best is chosen at run time. Fused multiply-add stays off, as
 //! it rounds differently: every machine computes the same bits. Processors of other kinds have their vector units switched
 //! on at compile time.
 
-/// `vectorised!(fn fast(a: A, b: &mut B) -> C = plain)` defines `fast`, which does what `plain` does, with AVX2 where the
-/// processor has it. `plain` and what it calls must be `#[inline(always)]` to gain from it.
+/// Whether the processor has those of the AVX-512 instructions that are used here: the foundation, those for bytes and words, and
+/// all of them for shorter vectors. All but the very first with AVX-512 do.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_avx512() -> bool {
+    std::arch::is_x86_feature_detected!("avx512bw") && std::arch::is_x86_feature_detected!("avx512vl")
+}
+
+/// `vectorised!(fn fast(a: A, b: &mut B) -> C = plain)` defines `fast`, which does what `plain` does, with AVX-512 or
+/// AVX2 where the processor has it. `plain` and what it calls must be `#[inline(always)]` to gain from it.
 macro_rules! vectorised {
-    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $kind:ty),*) $(-> $result:ty)? = $plain:path) => {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $kind:ty),*) $(-> $result:ty)? = $plain:path) => {
         $(#[$doc])*
-        fn $name($($arg: $kind),*) $(-> $result)? {
+        $vis fn $name($($arg: $kind),*) $(-> $result)? {
+            #[cfg(target_arch = "x86_64")]
+            if $crate::preview::vector::has_avx512() {
+                #[target_feature(enable = "avx512bw,avx512vl")]
+                fn avx512($($arg: $kind),*) $(-> $result)? {
+                    $plain($($arg),*)
+                }
+                // SAFETY: as below, with the instructions that `has_avx512` asked for.
+                #[allow(unsafe_code)]
+                return unsafe { avx512($($arg),*) };
+            }
             #[cfg(target_arch = "x86_64")]
             if std::arch::is_x86_feature_detected!("avx2") {
                 #[target_feature(enable = "avx2")]
