@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::archive::pipeline::{self, Stages};
+use crate::archive::pipeline::{self, Needs, Work};
 use crate::archive::write::{ChunkFile, Spool};
 use crate::error::{Error, Result};
 use crate::flac::{
@@ -316,8 +316,12 @@ pub(crate) fn encode_chunk(
         progress: work.progress,
     };
     pipeline::run(&chunk, lane.slots)?;
-    let Chunk { sums, preview, output, .. } = chunk;
+    let Chunk { input, sums, preview, output, .. } = chunk;
+    let read = max_frames - input.into_inner().unwrap_or_else(|e| e.into_inner()).left;
     let Output { tracks, rest, frames, .. } = output.into_inner().unwrap_or_else(|e| e.into_inner());
+    if frames != read {
+        return Err(Error::mismatch(format!("{read} frames were read, and {frames} written")));
+    }
     let md5 = sums.into_inner().unwrap_or_else(|e| e.into_inner()).md5;
     let (analyzer, _) = preview.into_inner().unwrap_or_else(|e| e.into_inner());
     let tracks = tracks.into_iter().zip(md5).map(|(track, md5)| track.finish(md5)).collect();
@@ -396,40 +400,6 @@ impl Chunk<'_> {
         let tasks = shared(&self.slots[slot].read).tasks;
         shared(&self.slots[slot].runs).iter().take(tasks).try_for_each(|run| take(&lock(run)))
     }
-}
-
-impl Stages for Chunk<'_> {
-    fn read(&self, slot: usize) -> Result<usize> {
-        self.interrupt.check()?;
-        let mut input = lock(&self.input);
-        let mut batch = alone(&self.slots[slot].read);
-        let ReadSide { reader, left, blocks } = &mut *input;
-        let frames = (*left).min((self.lane.batch_blocks * self.lane.block) as u64) as usize;
-        if frames == 0 {
-            return Ok(0);
-        }
-        reader.read(frames, &mut batch.bytes)?;
-        let frames = batch.bytes.len() / self.lane.frame_bytes();
-        *left -= frames as u64;
-        batch.first_block = *blocks;
-        *blocks += frames.div_ceil(self.lane.block) as u64;
-        batch.tasks = batch.bytes.len().div_ceil(self.task_bytes());
-        let mut runs = alone(&self.slots[slot].runs);
-        if runs.len() < batch.tasks {
-            runs.resize_with(batch.tasks, Mutex::default);
-        }
-        (self.progress)(batch.bytes.len() as u64);
-        Ok(batch.tasks)
-    }
-
-    fn encode(&self, slot: usize, task: usize) -> Result<()> {
-        let (batch, runs) = (shared(&self.slots[slot].read), shared(&self.slots[slot].runs));
-        let (Some(bytes), Some(run)) = (batch.bytes.chunks(self.task_bytes()).nth(task), runs.get(task)) else {
-            return Ok(());
-        };
-        let first = batch.first_block + (task * self.lane.task_blocks()) as u64;
-        encode_run(self.lane, bytes, first, &mut lock(run))
-    }
 
     fn analyze(&self, slot: usize) -> Result<()> {
         let (analyzer, planes) = &mut *lock(&self.preview);
@@ -459,13 +429,60 @@ impl Stages for Chunk<'_> {
         Ok(())
     }
 
-    fn sums_wait_for_encoding(&self) -> bool {
-        !self.lane.source_bytes_are_hashed()
-    }
-
     fn write(&self, slot: usize) -> Result<()> {
         let output = &mut *lock(&self.output);
         self.each_run(slot, |run| output.write(self.lane, run))
+    }
+}
+
+impl Work for Chunk<'_> {
+    fn read(&self, slot: usize) -> Result<Option<usize>> {
+        self.interrupt.check()?;
+        let mut input = lock(&self.input);
+        let mut batch = alone(&self.slots[slot].read);
+        let ReadSide { reader, left, blocks } = &mut *input;
+        let frames = (*left).min((self.lane.batch_blocks * self.lane.block) as u64) as usize;
+        if frames == 0 {
+            return Ok(None);
+        }
+        reader.read(frames, &mut batch.bytes)?;
+        let frames = batch.bytes.len() / self.lane.frame_bytes();
+        *left -= frames as u64;
+        batch.first_block = *blocks;
+        *blocks += frames.div_ceil(self.lane.block) as u64;
+        batch.tasks = batch.bytes.len().div_ceil(self.task_bytes());
+        let mut runs = alone(&self.slots[slot].runs);
+        if runs.len() < batch.tasks {
+            runs.resize_with(batch.tasks, Mutex::default);
+        }
+        (self.progress)(batch.bytes.len() as u64);
+        Ok((batch.tasks > 0).then_some(batch.tasks))
+    }
+
+    /// Encodes a few blocks.
+    fn task(&self, slot: usize, task: usize) -> Result<()> {
+        let (batch, runs) = (shared(&self.slots[slot].read), shared(&self.slots[slot].runs));
+        let at = task * self.task_bytes();
+        let bytes = &batch.bytes[at..batch.bytes.len().min(at + self.task_bytes())];
+        let first = batch.first_block + (task * self.lane.task_blocks()) as u64;
+        encode_run(self.lane, bytes, first, &mut lock(&runs[task]))
+    }
+
+    fn stages(&self) -> &[Needs] {
+        // The sums set the pace.
+        if self.lane.source_bytes_are_hashed() {
+            &[Needs::Reading, Needs::Reading, Needs::Tasks]
+        } else {
+            &[Needs::Tasks, Needs::Reading, Needs::Tasks]
+        }
+    }
+
+    fn stage(&self, stage: usize, slot: usize) -> Result<()> {
+        match stage {
+            0 => self.sum(slot),
+            1 => self.analyze(slot),
+            _ => self.write(slot),
+        }
     }
 }
 

@@ -1,114 +1,110 @@
-//! Who does what next, while a chunk is encoded: batches of samples go through several stages, and no thread waits for a
-//! batch to be through before it takes up the next.
+//! Who does what next, while batches of bytes go through several stages: no thread waits for a batch to be through before it
+//! takes up the next.
 //!
 //! ```text
-//!           ┌─► encode (its tasks in any order) ─► write ─┐
-//! read ─────┼─► analyse ──────────────────────────────────┼─► room for another batch
-//!           └─► sum (or only once it is encoded) ─────────┘
+//! read ─┬─► tasks, in any order ─┬─► stages that need what the tasks make ─┬─► room for another batch
+//!       └─► stages that do not ──┴─────────────────────────────────────────┘
 //! ```
 //!
-//! Reading, analysing, summing and writing each take one batch after the other, in their order; of different stages, and of
-//! the tasks of encoding, any number run at once. A batch's place is free again when all stages are through with it.
+//! Reading, and each of the stages, takes one batch after the other, in their order; of different stages, and of the tasks,
+//! any number run at once. A batch's place is free again when all stages are through with it.
 
 use std::sync::Mutex;
 
 use crate::error::{Error, Result};
 
+/// What a stage waits for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Needs {
+    /// The batch has been read.
+    Reading,
+    /// Its tasks are done.
+    Tasks,
+}
+
 /// What is done with the batches; `slot` is the place of a batch. The first error ends it all.
-pub(crate) trait Stages: Sync {
-    /// Reads the next batch into a slot. Says into how many tasks its encoding is divided; 0 at the end.
-    fn read(&self, slot: usize) -> Result<usize>;
-    /// Encodes one task's part of a batch.
-    fn encode(&self, slot: usize, task: usize) -> Result<()>;
-    /// Takes a batch into the preview.
-    fn analyze(&self, slot: usize) -> Result<()>;
-    /// Takes the checksums further.
-    fn sum(&self, slot: usize) -> Result<()>;
-    /// Whether [`Stages::sum`] needs what encoding makes.
-    fn sums_wait_for_encoding(&self) -> bool;
-    /// Writes what was encoded of a batch.
-    fn write(&self, slot: usize) -> Result<()>;
+pub(crate) trait Work: Sync {
+    /// Reads the next batch into a slot. Says how many tasks it makes; `None` at the end.
+    fn read(&self, slot: usize) -> Result<Option<usize>>;
+    /// Does one of the tasks.
+    fn task(&self, slot: usize, task: usize) -> Result<()>;
+    /// What each of the stages needs; the first are the most urgent.
+    fn stages(&self) -> &[Needs];
+    /// Takes a batch through the stage of this number.
+    fn stage(&self, stage: usize, slot: usize) -> Result<()>;
 }
 
 /// Takes all batches through all stages, with at most `slots` of them on the way, on the threads of the pool that this is
 /// called in.
 ///
 /// # Errors
-/// The first that a stage gave. Stages that were running come to their ends, others are left out.
-pub(crate) fn run(stages: &dyn Stages, slots: usize) -> Result<()> {
+/// The first that came up. What was running comes to its end, the rest is left out.
+pub(crate) fn run(work: &dyn Work, slots: usize) -> Result<()> {
     if rayon::current_num_threads() == 1 {
-        return run_alone(stages);
+        return run_alone(work);
     }
     let slots = slots.max(1);
-    let pipeline = Pipeline { stages, slots, state: Mutex::new(State::new(slots, stages.sums_wait_for_encoding())) };
-    rayon::scope(|scope| pipeline.work(scope, Job::Read(0)));
+    let pipeline = Pipeline { work, slots, state: Mutex::new(State::new(slots, work.stages())) };
+    rayon::scope(|scope| pipeline.go(scope, Job::Read(0)));
     let state = pipeline.state.into_inner().unwrap_or_else(|e| e.into_inner());
     state.failed.map_or(Ok(()), Err)
 }
 
 /// With nobody to share the work with: batch by batch, while it is in the processor's cache.
-fn run_alone(stages: &dyn Stages) -> Result<()> {
-    loop {
-        let tasks = stages.read(0)?;
-        if tasks == 0 {
-            return Ok(());
-        }
-        let sums_wait = stages.sums_wait_for_encoding();
-        if !sums_wait {
-            stages.sum(0)?;
-        }
-        stages.analyze(0)?;
-        (0..tasks).try_for_each(|task| stages.encode(0, task))?;
-        if sums_wait {
-            stages.sum(0)?;
-        }
-        stages.write(0)?;
+fn run_alone(work: &dyn Work) -> Result<()> {
+    let all = |needs: Needs| {
+        let stages = work.stages().iter().enumerate().filter(move |(_, own)| **own == needs);
+        stages.map(|(stage, _)| stage).try_for_each(|stage| work.stage(stage, 0))
+    };
+    while let Some(tasks) = work.read(0)? {
+        all(Needs::Reading)?;
+        (0..tasks).try_for_each(|task| work.task(0, task))?;
+        all(Needs::Tasks)?;
     }
+    Ok(())
 }
 
 /// Something that a thread can do, with the number of the batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Job {
     Read(u64),
-    Encode(u64, usize),
-    Analyze(u64),
-    Sum(u64),
-    Write(u64),
+    Task(u64, usize),
+    Stage(usize, u64),
 }
 
 struct Pipeline<'a> {
-    stages: &'a dyn Stages,
+    work: &'a dyn Work,
     slots: usize,
     state: Mutex<State>,
 }
 
 impl Pipeline<'_> {
-    /// Does a job, and then, of those that have become possible, the last; others are free to be taken.
-    fn work<'s>(&'s self, scope: &rayon::Scope<'s>, job: Job) {
+    /// Does a job, and then, of those that have become possible, the last; others are free to be taken, the first of them
+    /// first. A thread that has read a batch goes on with its tasks, as the bytes are in its part of the cache; others begin
+    /// by reading the next one.
+    fn go<'s>(&'s self, scope: &rayon::Scope<'s>, job: Job) {
         let mut job = Some(job);
         while let Some(now) = job.take() {
             let outcome = self.perform(now);
             let mut possible = self.state.lock().unwrap_or_else(|e| e.into_inner()).after(now, outcome);
             job = possible.pop();
             for other in possible {
-                scope.spawn(move |scope| self.work(scope, other));
+                scope.spawn(move |scope| self.go(scope, other));
             }
         }
     }
 
-    fn perform(&self, job: Job) -> Result<usize> {
+    fn perform(&self, job: Job) -> Result<Option<usize>> {
         let slot = |batch: u64| (batch % self.slots as u64) as usize;
         match job {
-            Job::Read(batch) => self.stages.read(slot(batch)),
-            Job::Encode(batch, task) => self.stages.encode(slot(batch), task).map(|()| 0),
-            Job::Analyze(batch) => self.stages.analyze(slot(batch)).map(|()| 0),
-            Job::Sum(batch) => self.stages.sum(slot(batch)).map(|()| 0),
-            Job::Write(batch) => self.stages.write(slot(batch)).map(|()| 0),
+            Job::Read(batch) => self.work.read(slot(batch)),
+            Job::Task(batch, task) => self.work.task(slot(batch), task).map(|()| None),
+            Job::Stage(stage, batch) => self.work.stage(stage, slot(batch)).map(|()| None),
         }
     }
 }
 
-/// One of the stages that take batches in their order.
+/// Reading, or one of the stages: what takes batches in their order.
 #[derive(Default)]
 struct Chain {
     /// Batches that are through.
@@ -132,69 +128,60 @@ impl Chain {
 
 /// How far all is.
 struct State {
-    sums_wait: bool,
-    /// Tasks of encoding that are left, by slot.
+    /// Tasks that are left, by slot.
     tasks: Vec<usize>,
     reading: Chain,
-    analyzing: Chain,
-    summing: Chain,
-    writing: Chain,
+    stages: Vec<(Needs, Chain)>,
     ended: bool,
     failed: Option<Error>,
 }
 
 impl State {
-    fn new(slots: usize, sums_wait: bool) -> State {
+    fn new(slots: usize, stages: &[Needs]) -> State {
         State {
-            sums_wait,
             tasks: vec![0; slots],
             reading: Chain { done: 0, busy: true },
-            analyzing: Chain::default(),
-            summing: Chain::default(),
-            writing: Chain::default(),
+            stages: stages.iter().map(|needs| (*needs, Chain::default())).collect(),
             ended: false,
             failed: None,
         }
     }
 
     /// Takes note of what came of a job, and hands out what has become possible by it, in the order in which others shall
-    /// take it; the last one is the most urgent.
-    fn after(&mut self, job: Job, outcome: Result<usize>) -> Vec<Job> {
-        let tasks = match outcome {
-            Ok(tasks) => tasks,
-            Err(e) => {
-                self.failed.get_or_insert(e);
-                0
-            }
-        };
+    /// take it.
+    fn after(&mut self, job: Job, outcome: Result<Option<usize>>) -> Vec<Job> {
+        let outcome = outcome.unwrap_or_else(|e| {
+            self.failed.get_or_insert(e);
+            None
+        });
         if self.failed.is_some() {
             return Vec::new();
         }
         let slots = self.tasks.len() as u64;
         let slot = |batch: u64| (batch % slots) as usize;
-        let mut possible = Vec::new();
-        match job {
-            Job::Read(_) if tasks == 0 => self.ended = true,
-            Job::Read(batch) => {
+        let mut new_tasks = 0;
+        match (job, outcome) {
+            (Job::Read(_), None) => self.ended = true,
+            (Job::Read(batch), Some(tasks)) => {
+                new_tasks = tasks;
                 self.tasks[slot(batch)] = tasks;
-                possible.extend((0..tasks).map(|task| Job::Encode(batch, task)));
                 self.reading.end();
             }
-            Job::Encode(batch, _) => self.tasks[slot(batch)] -= 1,
-            Job::Analyze(_) => self.analyzing.end(),
-            Job::Sum(_) => self.summing.end(),
-            Job::Write(_) => self.writing.end(),
+            (Job::Task(batch, _), _) => self.tasks[slot(batch)] -= 1,
+            (Job::Stage(stage, _), _) => self.stages[stage].1.end(),
         }
-        let read = self.reading.done;
-        let is_read = |batch: u64| batch < read;
-        let is_encoded = |batch: u64| batch < read && self.tasks[slot(batch)] == 0;
-        possible.extend(self.writing.next(is_encoded).map(Job::Write));
-        possible.extend(self.analyzing.next(is_read).map(Job::Analyze));
-        let sums_wait = self.sums_wait;
-        possible.extend(self.summing.next(|b| if sums_wait { is_encoded(b) } else { is_read(b) }).map(Job::Sum));
-        let through = self.writing.done.min(self.analyzing.done).min(self.summing.done);
+        let mut possible = Vec::new();
+        let through = self.stages.iter().map(|(_, chain)| chain.done).min().unwrap_or(self.reading.done);
         if !self.ended {
             possible.extend(self.reading.next(|batch| batch < through + slots).map(Job::Read));
+        }
+        let (read, tasks) = (self.reading.done, &self.tasks);
+        for (stage, (needs, chain)) in self.stages.iter_mut().enumerate() {
+            let is_there = |batch: u64| batch < read && (*needs == Needs::Reading || tasks[slot(batch)] == 0);
+            possible.extend(chain.next(is_there).map(|batch| Job::Stage(stage, batch)));
+        }
+        if let Job::Read(batch) = job {
+            possible.extend((0..new_tasks).rev().map(|task| Job::Task(batch, task)));
         }
         possible
     }
@@ -207,136 +194,106 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// Stages that look whether everything comes in its turn.
+    const STAGES: [Needs; 3] = [Needs::Reading, Needs::Tasks, Needs::Reading];
+
+    /// Looks whether everything comes in its turn.
     struct Checked {
         batches: u64,
-        sums_wait: bool,
         /// The job at which something goes wrong.
         fails_at: Option<Job>,
         read: AtomicU64,
-        analyzed: AtomicU64,
-        summed: AtomicU64,
-        written: AtomicU64,
+        through: [AtomicU64; 3],
         /// By slot: which batch is in it, and its tasks that are done.
         slots: Vec<(AtomicU64, AtomicUsize)>,
-        most_at_once: AtomicU64,
     }
 
     fn tasks_of(batch: u64) -> usize {
-        1 + (batch * 7 % 5) as usize
+        (batch * 7 % 5) as usize
     }
 
     impl Checked {
-        fn new(batches: u64, slots: usize, sums_wait: bool) -> Checked {
+        fn new(batches: u64, slots: usize) -> Checked {
             Checked {
                 batches,
-                sums_wait,
                 fails_at: None,
                 read: AtomicU64::new(0),
-                analyzed: AtomicU64::new(0),
-                summed: AtomicU64::new(0),
-                written: AtomicU64::new(0),
+                through: Default::default(),
                 slots: (0..slots).map(|_| (AtomicU64::new(u64::MAX), AtomicUsize::new(0))).collect(),
-                most_at_once: AtomicU64::new(0),
             }
         }
 
         fn outcome(&self, job: Job) -> Result<()> {
             if self.fails_at == Some(job) { Err(Error::mismatch("as the test wants it")) } else { Ok(()) }
         }
-
-        /// The next of a stage that takes batches in their order; it must be in its slot.
-        fn in_turn(&self, counter: &AtomicU64, slot: usize) -> u64 {
-            let batch = counter.load(Ordering::SeqCst);
-            assert_eq!(self.slots[slot].0.load(Ordering::SeqCst), batch);
-            std::thread::yield_now();
-            assert_eq!(counter.fetch_add(1, Ordering::SeqCst), batch, "two at once");
-            batch
-        }
-
-        fn is_encoded(&self, slot: usize, batch: u64) -> bool {
-            self.slots[slot].1.load(Ordering::SeqCst) == tasks_of(batch)
-        }
     }
 
-    impl Stages for Checked {
-        fn read(&self, slot: usize) -> Result<usize> {
+    impl Work for Checked {
+        fn read(&self, slot: usize) -> Result<Option<usize>> {
             let batch = self.read.load(Ordering::SeqCst);
             if batch == self.batches {
-                return Ok(0);
+                return Ok(None);
             }
             self.outcome(Job::Read(batch))?;
-            for counter in [&self.analyzed, &self.summed, &self.written] {
-                let through = counter.load(Ordering::SeqCst);
-                assert!(through + self.slots.len() as u64 > batch, "the slot is still in use");
-                self.most_at_once.fetch_max(batch + 1 - through, Ordering::SeqCst);
+            for counter in &self.through {
+                assert!(counter.load(Ordering::SeqCst) + self.slots.len() as u64 > batch, "the slot is still in use");
             }
             self.slots[slot].1.store(0, Ordering::SeqCst);
             self.slots[slot].0.store(batch, Ordering::SeqCst);
             self.read.store(batch + 1, Ordering::SeqCst);
-            Ok(tasks_of(batch))
+            Ok(Some(tasks_of(batch)))
         }
 
-        fn encode(&self, slot: usize, task: usize) -> Result<()> {
+        fn task(&self, slot: usize, task: usize) -> Result<()> {
             let batch = self.slots[slot].0.load(Ordering::SeqCst);
             assert!(task < tasks_of(batch));
             std::thread::yield_now();
             self.slots[slot].1.fetch_add(1, Ordering::SeqCst);
-            self.outcome(Job::Encode(batch, task))
+            self.outcome(Job::Task(batch, task))
         }
 
-        fn analyze(&self, slot: usize) -> Result<()> {
-            let batch = self.in_turn(&self.analyzed, slot);
-            self.outcome(Job::Analyze(batch))
+        fn stages(&self) -> &[Needs] {
+            &STAGES
         }
 
-        fn sum(&self, slot: usize) -> Result<()> {
-            let batch = self.in_turn(&self.summed, slot);
-            assert!(!self.sums_wait || self.is_encoded(slot, batch));
-            self.outcome(Job::Sum(batch))
-        }
-
-        fn sums_wait_for_encoding(&self) -> bool {
-            self.sums_wait
-        }
-
-        fn write(&self, slot: usize) -> Result<()> {
-            let batch = self.in_turn(&self.written, slot);
-            assert!(self.is_encoded(slot, batch));
-            self.outcome(Job::Write(batch))
+        fn stage(&self, stage: usize, slot: usize) -> Result<()> {
+            let batch = self.through[stage].load(Ordering::SeqCst);
+            assert_eq!(self.slots[slot].0.load(Ordering::SeqCst), batch);
+            let done = self.slots[slot].1.load(Ordering::SeqCst);
+            assert!(STAGES[stage] == Needs::Reading || done == tasks_of(batch));
+            std::thread::yield_now();
+            assert_eq!(self.through[stage].fetch_add(1, Ordering::SeqCst), batch, "two at once");
+            self.outcome(Job::Stage(stage, batch))
         }
     }
 
-    fn on_threads(threads: usize, stages: &Checked) -> Result<()> {
+    fn on_threads(threads: usize, work: &Checked) -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-        let slots = if threads == 1 { 1 } else { stages.slots.len() };
-        pool.install(|| run(stages, slots))
+        pool.install(|| run(work, work.slots.len()))
     }
 
     #[test]
     fn every_batch_goes_through_all_stages_in_its_turn() {
         for threads in 1..=4 {
-            for slots in 1..=4 {
-                for (batches, sums_wait) in [(0, false), (1, true), (2, false), (50, true), (300, false)] {
-                    let stages = Checked::new(batches, slots, sums_wait);
-                    on_threads(threads, &stages).expect("nothing fails");
-                    for counter in [&stages.read, &stages.analyzed, &stages.summed, &stages.written] {
+            for slots in if threads == 1 { 1..=1 } else { 1..=4 } {
+                for batches in [0, 1, 2, 50, 300] {
+                    let work = Checked::new(batches, slots);
+                    on_threads(threads, &work).expect("nothing fails");
+                    for counter in work.through.iter().chain([&work.read]) {
                         assert_eq!(counter.load(Ordering::SeqCst), batches, "{threads} threads, {slots} slots");
                     }
-                    assert!(stages.most_at_once.load(Ordering::SeqCst) <= slots as u64);
                 }
             }
         }
     }
 
     #[test]
-    fn an_error_in_any_stage_ends_it_all() {
-        for threads in [1, 3] {
-            for job in [Job::Read(4), Job::Encode(4, 1), Job::Analyze(4), Job::Sum(4), Job::Write(4)] {
-                let stages = Checked { fails_at: Some(job), ..Checked::new(1000, 3, false) };
-                let error = on_threads(threads, &stages).expect_err("the stage failed");
+    fn an_error_anywhere_ends_it_all() {
+        for (threads, slots) in [(1, 1), (3, 3)] {
+            for job in [Job::Read(4), Job::Task(4, 1), Job::Stage(0, 4), Job::Stage(1, 4), Job::Stage(2, 4)] {
+                let work = Checked { fails_at: Some(job), ..Checked::new(1000, slots) };
+                let error = on_threads(threads, &work).expect_err("something failed");
                 assert_eq!(error.kind(), ErrorKind::Mismatch);
-                assert!(stages.read.load(Ordering::SeqCst) < 20, "{job:?}");
+                assert!(work.read.load(Ordering::SeqCst) < 20, "{job:?}");
             }
         }
     }

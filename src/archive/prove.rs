@@ -5,9 +5,11 @@
 //! are taken. Nothing that fails this is ever renamed to a final name.
 
 use std::fs::File;
+use std::sync::{Mutex, RwLock};
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::archive::pipeline::{self, Needs, Work};
 use crate::archive::write::{Expect, Extent, Sealed};
 use crate::error::{Error, Result};
 use crate::hash::{self, Sha256};
@@ -28,15 +30,19 @@ pub(crate) struct Proof {
 /// Bytes read back at a time: few enough to stay in the processor's cache for all of the sums.
 const STEP: u64 = 256 << 10;
 
+/// Steps on the way at once, where threads share the work.
+const SLOTS: usize = 4;
+
 /// Reads `sealed` back, compares every byte, and takes the checksums; `flacs` are `(offset, length)` of the FLACs in it,
 /// `shards` how it is cut for recovery data.
 ///
-/// A SHA-256 cannot be divided, so it sets the pace: while one step is hashed, another thread, if one is free, reads and
-/// compares the next.
+/// A SHA-256 cannot be divided. One thread takes that of the whole file and those of the FLACs at once, for less than it
+/// costs to take one after the other; where other threads are `idle`, these take them at the same time, for still less time.
 pub(crate) fn prove(
     sealed: &Sealed,
     flacs: &[(u64, u64)],
     shards: Option<Geometry>,
+    idle: bool,
     interrupt: &Interrupt,
 ) -> Result<Proof> {
     let path = sealed.path();
@@ -45,7 +51,7 @@ pub(crate) fn prove(
     if real != sealed.len {
         return Err(differs(sealed, real.min(sealed.len)));
     }
-    let mut back = ReadBack {
+    let back = ReadBack {
         sealed,
         file,
         extents: sealed.extents.iter(),
@@ -54,22 +60,75 @@ pub(crate) fn prove(
         at: 0,
         shards: shards.map(ShardHasher::new),
     };
-    let mut sums =
-        Sums { at: 0, whole: Sha256::new(), inner: flacs.iter().map(|&flac| (flac, Sha256::new())).collect() };
-    let (mut now, mut next) = (Vec::new(), Vec::new());
-    back.read(&mut now)?;
-    while !now.is_empty() {
-        interrupt.check()?;
-        // What is called first runs on this thread; the other half is there to be taken.
-        let ((), read) = rayon::join(|| sums.update(&now), || back.read(&mut next));
-        read?;
-        std::mem::swap(&mut now, &mut next);
-    }
+    let proving = Proving {
+        slots: (0..SLOTS).map(|_| RwLock::default()).collect(),
+        back: Mutex::new(back),
+        whole: Mutex::new(Sha256::new()),
+        inner: Mutex::new(flacs.iter().map(|&flac| (flac, Sha256::new())).collect()),
+        apart: idle && rayon::current_num_threads() > 1,
+        interrupt,
+    };
+    pipeline::run(&proving, SLOTS)?;
+    let Proving { back, whole, inner, .. } = proving;
     Ok(Proof {
-        tiff_sha256: sums.whole.finish(),
-        flac_sha256: sums.inner.into_iter().map(|(_, sha)| sha.finish()).collect(),
-        shards: back.shards.map_or(Vec::new(), ShardHasher::finish),
+        tiff_sha256: whole.into_inner().unwrap_or_else(|e| e.into_inner()).finish(),
+        flac_sha256: inner
+            .into_inner()
+            .unwrap_or_else(|e| e.into_inner())
+            .into_iter()
+            .map(|(_, sha)| sha.finish())
+            .collect(),
+        shards: back.into_inner().unwrap_or_else(|e| e.into_inner()).shards.map_or(Vec::new(), ShardHasher::finish),
     })
+}
+
+/// A proof that is under way. Locks are for threads that take turns; nobody waits for them.
+struct Proving<'a> {
+    /// Steps that were read, and where each begins in the file.
+    slots: Vec<RwLock<(u64, Vec<u8>)>>,
+    back: Mutex<ReadBack<'a>>,
+    /// SHA-256 of the file.
+    whole: Mutex<Sha256>,
+    /// The same of each stretch of it that is a FLAC: `(offset, length)`.
+    inner: Mutex<Vec<((u64, u64), Sha256)>>,
+    apart: bool,
+    interrupt: &'a Interrupt,
+}
+
+impl Work for Proving<'_> {
+    fn read(&self, slot: usize) -> Result<Option<usize>> {
+        self.interrupt.check()?;
+        let mut back = self.back.lock().unwrap_or_else(|e| e.into_inner());
+        let mut step = self.slots[slot].write().unwrap_or_else(|e| e.into_inner());
+        step.0 = back.at;
+        back.read(&mut step.1)?;
+        Ok((!step.1.is_empty()).then_some(0))
+    }
+
+    fn task(&self, _: usize, _: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn stages(&self) -> &[Needs] {
+        if self.apart { &[Needs::Reading; 2] } else { &[Needs::Reading] }
+    }
+
+    fn stage(&self, stage: usize, slot: usize) -> Result<()> {
+        let step = self.slots[slot].read().unwrap_or_else(|e| e.into_inner());
+        let (at, part) = (step.0, &step.1[..]);
+        if stage == 0 {
+            let mut whole = self.whole.lock().unwrap_or_else(|e| e.into_inner());
+            if self.apart {
+                whole.update(part);
+            } else {
+                let mut inner = self.inner.lock().unwrap_or_else(|e| e.into_inner());
+                update_sums(at, part, Some(&mut whole), &mut inner);
+            }
+        } else {
+            update_sums(at, part, None, &mut self.inner.lock().unwrap_or_else(|e| e.into_inner()));
+        }
+        Ok(())
+    }
 }
 
 /// The file as it stands on disk, compared with what was meant to be in it.
@@ -128,31 +187,20 @@ impl ReadBack<'_> {
     }
 }
 
-/// SHA-256 of the file and of each stretch of it that is a FLAC: `(offset, length)`.
-struct Sums {
-    at: u64,
-    whole: Sha256,
-    inner: Vec<((u64, u64), Sha256)>,
-}
-
-impl Sums {
-    /// Takes the next bytes of the file.
-    fn update(&mut self, part: &[u8]) {
-        let (at, end) = (self.at, self.at + part.len() as u64);
-        let mut whole = Some(&mut self.whole);
-        for ((start, len), sha) in &mut self.inner {
-            let from = (*start).clamp(at, end) - at;
-            let to = (*start + *len).clamp(at, end) - at;
-            let flac = &part[from as usize..to as usize];
-            match whole.take_if(|_| !flac.is_empty()) {
-                Some(whole) => hash::update_two_sha256(whole, part, sha, flac),
-                None => sha.update(flac),
-            }
+/// Takes the bytes `part` of the file, which begin at `at`, into the sums.
+fn update_sums(at: u64, part: &[u8], mut whole: Option<&mut Sha256>, inner: &mut [((u64, u64), Sha256)]) {
+    let end = at + part.len() as u64;
+    for ((start, len), sha) in inner {
+        let from = (*start).clamp(at, end) - at;
+        let to = (*start + *len).clamp(at, end) - at;
+        let flac = &part[from as usize..to as usize];
+        match whole.take_if(|_| !flac.is_empty()) {
+            Some(whole) => hash::update_two_sha256(whole, part, sha, flac),
+            None => sha.update(flac),
         }
-        if let Some(whole) = whole {
-            whole.update(part);
-        }
-        self.at = end;
+    }
+    if let Some(whole) = whole {
+        whole.update(part);
     }
 }
 

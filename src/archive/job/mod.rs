@@ -79,6 +79,8 @@ struct Source<'a> {
     lane: Option<Lane>,
     number: usize,
     base: &'a str,
+    /// Whether there are more threads than sources being worked on.
+    threads_idle: bool,
     chunk_frames: u64,
     sha: Sha256,
     pending: Vec<Pending>,
@@ -120,6 +122,7 @@ impl<'a> Source<'a> {
             lane,
             number,
             base,
+            threads_idle: drivers < ctx.options.workers,
             chunk_frames,
             sha: Sha256::new(),
             pending: Vec::new(),

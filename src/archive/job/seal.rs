@@ -122,7 +122,8 @@ impl Source<'_> {
         let sealed = out.seal(&layouts)?;
         let places: Vec<(u64, u64)> = flacs.iter().map(|f| (f.offset, f.len)).collect();
         let geometry = ctx.options.parity.map(|share| Geometry::for_file(sealed.len, share)).transpose()?;
-        let Proof { tiff_sha256, flac_sha256, shards } = prove::prove(&sealed, &places, geometry, &ctx.interrupt)?;
+        let Proof { tiff_sha256, flac_sha256, shards } =
+            prove::prove(&sealed, &places, geometry, self.threads_idle && count == 1, &ctx.interrupt)?;
         let tiff_path = manifest::chunk_tiff_name(self.base, index);
         let mut record = ChunkRecord {
             chunk_id: manifest::chunk_id(index),
