@@ -55,6 +55,7 @@ pub mod preview;
 pub mod serve;
 pub mod sign;
 pub mod source;
+mod spare;
 pub mod timestamp;
 pub mod transfer;
 pub mod verify;

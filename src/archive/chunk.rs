@@ -20,6 +20,7 @@ use crate::preview::Analyzer;
 use crate::source::SampleFormat;
 use crate::source::remainder::{self, Plan, RemainderIndex};
 use crate::source::samples;
+use crate::spare::Reused;
 
 /// What is the same for all chunks of one source.
 pub(crate) struct Lane {
@@ -351,7 +352,7 @@ struct Slot {
 
 #[derive(Default)]
 struct ReadBatch {
-    bytes: Vec<u8>,
+    bytes: Reused<u8>,
     /// Number of its first block.
     first_block: u64,
     tasks: usize,

@@ -17,6 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
 use crate::parity::{Geometry, ShardHash, ShardHasher};
 use crate::positioned::{self, ReadAt};
+use crate::spare::Reused;
 
 /// Checksums of a proved TIFF.
 pub(crate) struct Proof {
@@ -85,7 +86,7 @@ pub(crate) fn prove(
 /// A proof that is under way. Locks are for threads that take turns; nobody waits for them.
 struct Proving<'a> {
     /// Steps that were read, and where each begins in the file.
-    slots: Vec<RwLock<(u64, Vec<u8>)>>,
+    slots: Vec<RwLock<(u64, Reused<u8>)>>,
     back: Mutex<ReadBack<'a>>,
     /// SHA-256 of the file.
     whole: Mutex<Sha256>,

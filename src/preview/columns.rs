@@ -17,7 +17,7 @@ use super::packed::{
     fast_accumulate, fast_average, fast_combined, fast_events, fast_levels, fast_mean, fast_pack, fast_raise,
     fast_sustain, fast_widen, pack,
 };
-use super::spare::Spare;
+use crate::spare::Spare;
 
 /// How much of the picture each statistic makes up, as shares of the decibels, in columns of many frames.
 const SUSTAINED_SHARE: f32 = 0.4;
@@ -108,7 +108,12 @@ impl Columns {
     fn add(&mut self) {
         self.next_centre += self.hop as u64;
         if self.frames_per_column == 1 {
-            self.closed.maximum.extend_from_slice(&self.packed);
+            let columns = &mut self.closed.maximum;
+            if columns.is_empty() {
+                // Memory that is not used costs nothing, and moving it does.
+                columns.reserve_exact(self.capacity * self.row_len);
+            }
+            columns.extend_from_slice(&self.packed);
             return self.count_column();
         }
         fast_accumulate(&self.row, &mut self.sum);

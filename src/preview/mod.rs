@@ -51,7 +51,6 @@ mod packed;
 mod range;
 mod render;
 mod settings;
-mod spare;
 mod spectrum;
 pub mod stft;
 mod vector;

@@ -5,8 +5,8 @@
 
 use super::bands::Scale;
 use super::range::Histogram;
-use super::spare::Spare;
 use crate::error::{Error, Result};
+use crate::spare::Spare;
 
 /// Level of one picture column.
 #[derive(Debug, Clone, Copy, PartialEq)]

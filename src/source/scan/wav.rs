@@ -54,7 +54,10 @@ pub(in crate::source) fn scan(input: &Input) -> Result<Kind> {
     let mut found = Found::default();
     found.check_riff_size(&walk, container)?;
     found.walk(&walk, 12)?;
-    if let (Some(_), None, Some(data)) = (&found.format, found.data, walk.find(12, *b"data")?) {
+    if found.format.is_some()
+        && found.data.is_none()
+        && let Some(data) = walk.find(12, *b"data")?
+    {
         found.notes.push(format!("the chunks do not lead to the data chunk at byte {data}: found by its name"));
         found.walk(&walk, data)?;
     }

@@ -1,17 +1,20 @@
-//! Large buffers that one picture after another needs.
+//! Large buffers that one recording after another needs.
 //!
 //! Memory that is new to a process costs a page fault every 4 KiB, which for archives of many short recordings was a tenth of
-//! all that a picture takes. So the last buffers are kept, as far as they are no larger than short recordings need.
+//! all that they take. So the last buffers are kept, as far as they are no larger than short recordings need.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{LazyLock, Mutex};
 use std::thread;
 
-/// The largest buffers that are kept, in bytes: the columns of a recording of a few minutes.
-const LARGEST: usize = 5 << 18;
-/// How many are kept for each thread that the machine can run at once.
+/// The largest buffers that are kept, in bytes: what is read in one go, and the columns of a recording of a few minutes.
+const LARGEST_BYTES: usize = 256 << 10;
+const LARGEST_WORDS: usize = 5 << 18;
+/// How many of each kind are kept for each thread that the machine can run at once.
 const KEPT: usize = 3;
 
-static WORDS: Pool<u16> = Pool::new(LARGEST);
+static BYTES: Pool<u8> = Pool::new(LARGEST_BYTES);
+static WORDS: Pool<u16> = Pool::new(LARGEST_WORDS);
 
 /// Values of which spare buffers are kept.
 pub(crate) trait Spare: Sized {
@@ -21,6 +24,16 @@ pub(crate) trait Spare: Sized {
     fn give_back(buffer: Vec<Self>);
 }
 
+impl Spare for u8 {
+    fn spare() -> Vec<u8> {
+        BYTES.take()
+    }
+
+    fn give_back(buffer: Vec<u8>) {
+        BYTES.keep(buffer);
+    }
+}
+
 impl Spare for u16 {
     fn spare() -> Vec<u16> {
         WORDS.take()
@@ -28,6 +41,36 @@ impl Spare for u16 {
 
     fn give_back(buffer: Vec<u16>) {
         WORDS.keep(buffer);
+    }
+}
+
+/// A buffer that was spare, and will be.
+#[derive(Debug)]
+pub(crate) struct Reused<T: Spare>(Vec<T>);
+
+impl<T: Spare> Default for Reused<T> {
+    fn default() -> Reused<T> {
+        Reused(T::spare())
+    }
+}
+
+impl<T: Spare> Drop for Reused<T> {
+    fn drop(&mut self) {
+        T::give_back(std::mem::take(&mut self.0));
+    }
+}
+
+impl<T: Spare> Deref for Reused<T> {
+    type Target = Vec<T>;
+
+    fn deref(&self) -> &Vec<T> {
+        &self.0
+    }
+}
+
+impl<T: Spare> DerefMut for Reused<T> {
+    fn deref_mut(&mut self) -> &mut Vec<T> {
+        &mut self.0
     }
 }
 
