@@ -31,8 +31,9 @@ pub(crate) struct Proof {
 /// Bytes read back at a time: few enough to stay in the processor's cache for all of the sums.
 const STEP: u64 = 256 << 10;
 
-/// Steps on the way at once, where threads share the work.
+/// Steps on the way at once: where threads share the sums, and where one only reads ahead for another.
 const SLOTS: usize = 4;
+const SLOTS_AHEAD: usize = 2;
 
 /// Reads `sealed` back, compares every byte, and takes the checksums; `flacs` are `(offset, length)` of the FLACs in it,
 /// `shards` how it is cut for recovery data.
@@ -61,15 +62,17 @@ pub(crate) fn prove(
         at: 0,
         shards: shards.map(ShardHasher::new),
     };
+    let apart = idle && rayon::current_num_threads() > 1;
+    let slots = if apart { SLOTS } else { SLOTS_AHEAD };
     let proving = Proving {
-        slots: (0..SLOTS).map(|_| RwLock::default()).collect(),
+        slots: (0..slots).map(|_| RwLock::default()).collect(),
         back: Mutex::new(back),
         whole: Mutex::new(Sha256::new()),
         inner: Mutex::new(flacs.iter().map(|&flac| (flac, Sha256::new())).collect()),
-        apart: idle && rayon::current_num_threads() > 1,
+        apart,
         interrupt,
     };
-    pipeline::run(&proving, SLOTS)?;
+    pipeline::run(&proving, slots)?;
     let Proving { back, whole, inner, .. } = proving;
     Ok(Proof {
         tiff_sha256: whole.into_inner().unwrap_or_else(|e| e.into_inner()).finish(),
