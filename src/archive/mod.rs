@@ -13,6 +13,7 @@
 //! | `about` | what is known about a recording beside its samples |
 //! | `job` | one source from its first byte to its proved TIFFs: chunks, their directories, what is finished |
 //! | `chunk` | sample bytes → FLAC frames, hashes, preview |
+//! | `pipeline` | which thread does what next |
 //! | `xmp` | what photo tools index |
 //! | `pages`, `write` | the TIFF of one chunk as it grows |
 //! | `prove` | reading it back |
