@@ -1,6 +1,9 @@
 //! What a preview costs: an hour of CD-like stereo through the analysis, and the fixed cost of a picture.
 
-use audio_tiff::preview::{Analyzer, Kind, Labels, RangeEstimator, Settings, encode_png, render};
+use std::convert::Infallible;
+use std::hint::black_box;
+
+use audio_tiff::preview::{Analyzer, Drawing, Kind, Labels, RangeEstimator, Settings, encode_png, render};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const RATE: usize = 44_100;
@@ -51,6 +54,14 @@ fn picture(c: &mut Criterion) {
     let (range, labels) = (range.range(), Labels::default());
     c.bench_function("histogram", |b| b.iter(|| spectrum.histogram()));
     c.bench_function("render", |b| b.iter(|| render(&spectrum, &range, &labels, &settings)));
+    c.bench_function("drawn and compressed", |b| {
+        b.iter(|| {
+            Drawing::new(&spectrum, &range, &labels, &settings).deflate(|piece| {
+                black_box(piece);
+                Ok::<(), Infallible>(())
+            })
+        });
+    });
     let picture = render(&spectrum, &range, &labels, &settings);
     c.bench_function("encode_png", |b| b.iter(|| encode_png(&picture)));
 }
