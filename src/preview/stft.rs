@@ -290,6 +290,7 @@ mod tests {
 
     /// Those that this machine has.
     fn vector_units() -> Vec<(&'static str, Run)> {
+        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
         let mut units: Vec<(&str, Run)> = vec![("plain", Kernel::run_with::<Split<Plain>>)];
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code)]
