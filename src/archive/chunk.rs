@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, RwLock};
 
-use crate::archive::pipeline::{self, Needs, Work};
+use crate::archive::pipeline::{self, Needs, Work, alone, into_inner, lock, shared};
 use crate::archive::write::{ChunkFile, Spool};
 use crate::error::{Error, Result};
 use crate::flac::{
@@ -116,7 +116,7 @@ impl Lane {
     }
 
     fn take_scratch(&self) -> Result<Scratch> {
-        let pooled = self.scratch.lock().unwrap_or_else(|e| e.into_inner()).pop();
+        let pooled = lock(&self.scratch).pop();
         match pooled {
             Some(scratch) => Ok(scratch),
             None => Scratch::new(self),
@@ -124,7 +124,7 @@ impl Lane {
     }
 
     fn give_back(&self, scratch: Scratch) {
-        self.scratch.lock().unwrap_or_else(|e| e.into_inner()).push(scratch);
+        lock(&self.scratch).push(scratch);
     }
 }
 
@@ -316,21 +316,20 @@ pub(crate) fn encode_chunk(
         interrupt: work.interrupt,
         progress: work.progress,
     };
-    pipeline::run(&chunk, lane.slots)?;
+    pipeline::run(&chunk, chunk.slots.len())?;
     let Chunk { input, sums, preview, output, .. } = chunk;
-    let read = max_frames - input.into_inner().unwrap_or_else(|e| e.into_inner()).left;
-    let Output { tracks, rest, frames, .. } = output.into_inner().unwrap_or_else(|e| e.into_inner());
+    let read = max_frames - into_inner(input).left;
+    let Output { tracks, rest, frames, .. } = into_inner(output);
     if frames != read {
         return Err(Error::mismatch(format!("{read} frames were read, and {frames} written")));
     }
-    let md5 = sums.into_inner().unwrap_or_else(|e| e.into_inner()).md5;
-    let (analyzer, _) = preview.into_inner().unwrap_or_else(|e| e.into_inner());
+    let md5 = into_inner(sums).md5;
+    let (analyzer, _) = into_inner(preview);
     let tracks = tracks.into_iter().zip(md5).map(|(track, md5)| track.finish(md5)).collect();
     Ok(EncodedChunk { frames, tracks, remainder: rest, analyzer })
 }
 
-/// A chunk on its way through the stages. What belongs to a stage is behind a lock that nobody else asks for, as stages that
-/// take batches in their order are never at two of them.
+/// A chunk on its way through the stages. What belongs to a stage is behind a lock that nobody else asks for.
 struct Chunk<'a> {
     lane: &'a Lane,
     slots: Vec<Slot>,
@@ -355,7 +354,6 @@ struct ReadBatch {
     bytes: Reused<u8>,
     /// Number of its first block.
     first_block: u64,
-    tasks: usize,
 }
 
 struct ReadSide<'a> {
@@ -379,26 +377,19 @@ struct Output<'a> {
     frames: u64,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
-}
-
-fn shared<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(|e| e.into_inner())
-}
-
-fn alone<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(|e| e.into_inner())
-}
-
 impl Chunk<'_> {
     fn task_bytes(&self) -> usize {
         self.lane.task_blocks() * self.lane.block * self.lane.frame_bytes()
     }
 
+    /// Into how many tasks the encoding of a batch is divided.
+    fn tasks(&self, batch: &ReadBatch) -> usize {
+        batch.bytes.len().div_ceil(self.task_bytes())
+    }
+
     /// Shows `take` what the tasks of a batch encoded, in their order.
     fn each_run(&self, slot: usize, mut take: impl FnMut(&Run) -> Result<()>) -> Result<()> {
-        let tasks = shared(&self.slots[slot].read).tasks;
+        let tasks = self.tasks(&shared(&self.slots[slot].read));
         shared(&self.slots[slot].runs).iter().take(tasks).try_for_each(|run| take(&lock(run)))
     }
 
@@ -451,13 +442,13 @@ impl Work for Chunk<'_> {
         *left -= frames as u64;
         batch.first_block = *blocks;
         *blocks += frames.div_ceil(self.lane.block) as u64;
-        batch.tasks = batch.bytes.len().div_ceil(self.task_bytes());
+        let tasks = self.tasks(&batch);
         let mut runs = alone(&self.slots[slot].runs);
-        if runs.len() < batch.tasks {
-            runs.resize_with(batch.tasks, Mutex::default);
+        if runs.len() < tasks {
+            runs.resize_with(tasks, Mutex::default);
         }
         (self.progress)(batch.bytes.len() as u64);
-        Ok((batch.tasks > 0).then_some(batch.tasks))
+        Ok((tasks > 0).then_some(tasks))
     }
 
     /// Encodes a few blocks.

@@ -9,7 +9,7 @@
 //! Reading, and each of the stages, takes one batch after the other, in their order; of different stages, and of the tasks,
 //! any number run at once. A batch's place is free again when all stages are through with it.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::{Error, Result};
 
@@ -46,8 +46,25 @@ pub(crate) fn run(work: &dyn Work, slots: usize) -> Result<()> {
     let slots = slots.max(1);
     let pipeline = Pipeline { work, slots, state: Mutex::new(State::new(slots, work.stages())) };
     rayon::scope(|scope| pipeline.go(scope, Job::Read(0)));
-    let state = pipeline.state.into_inner().unwrap_or_else(|e| e.into_inner());
-    state.failed.map_or(Ok(()), Err)
+    into_inner(pipeline.state).failed.map_or(Ok(()), Err)
+}
+
+/// Locks for what the stages work on. A stage is never at two batches, so that nobody waits long; and a panic ends the whole
+/// run, so that nobody sees what it left.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+pub(super) fn shared<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(|e| e.into_inner())
+}
+
+pub(super) fn alone<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(|e| e.into_inner())
+}
+
+pub(super) fn into_inner<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(|e| e.into_inner())
 }
 
 /// With nobody to share the work with: batch by batch, while it is in the processor's cache.
@@ -86,7 +103,7 @@ impl Pipeline<'_> {
         let mut job = Some(job);
         while let Some(now) = job.take() {
             let outcome = self.perform(now);
-            let mut possible = self.state.lock().unwrap_or_else(|e| e.into_inner()).after(now, outcome);
+            let mut possible = lock(&self.state).after(now, outcome);
             job = possible.pop();
             for other in possible {
                 scope.spawn(move |scope| self.go(scope, other));

@@ -9,7 +9,8 @@ use std::sync::{Mutex, RwLock};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::archive::pipeline::{self, Needs, Work};
+use crate::archive::BATCH_BYTES;
+use crate::archive::pipeline::{self, Needs, Work, alone, into_inner, lock, shared};
 use crate::archive::write::{Expect, Extent, Sealed};
 use crate::error::{Error, Result};
 use crate::hash::{self, Sha256};
@@ -29,7 +30,7 @@ pub(crate) struct Proof {
 }
 
 /// Bytes read back at a time: few enough to stay in the processor's cache for all of the sums.
-const STEP: u64 = 256 << 10;
+const STEP: u64 = BATCH_BYTES as u64;
 
 /// Steps on the way at once: where threads share the sums, and where one only reads ahead for another.
 const SLOTS: usize = 4;
@@ -72,21 +73,16 @@ pub(crate) fn prove(
         apart,
         interrupt,
     };
-    pipeline::run(&proving, slots)?;
+    pipeline::run(&proving, proving.slots.len())?;
     let Proving { back, whole, inner, .. } = proving;
     Ok(Proof {
-        tiff_sha256: whole.into_inner().unwrap_or_else(|e| e.into_inner()).finish(),
-        flac_sha256: inner
-            .into_inner()
-            .unwrap_or_else(|e| e.into_inner())
-            .into_iter()
-            .map(|(_, sha)| sha.finish())
-            .collect(),
-        shards: back.into_inner().unwrap_or_else(|e| e.into_inner()).shards.map_or(Vec::new(), ShardHasher::finish),
+        tiff_sha256: into_inner(whole).finish(),
+        flac_sha256: into_inner(inner).into_iter().map(|(_, sha)| sha.finish()).collect(),
+        shards: into_inner(back).shards.map_or(Vec::new(), ShardHasher::finish),
     })
 }
 
-/// A proof that is under way. Locks are for threads that take turns; nobody waits for them.
+/// A proof that is under way.
 struct Proving<'a> {
     /// Steps that were read, and where each begins in the file.
     slots: Vec<RwLock<(u64, Reused<u8>)>>,
@@ -102,8 +98,8 @@ struct Proving<'a> {
 impl Work for Proving<'_> {
     fn read(&self, slot: usize) -> Result<Option<usize>> {
         self.interrupt.check()?;
-        let mut back = self.back.lock().unwrap_or_else(|e| e.into_inner());
-        let mut step = self.slots[slot].write().unwrap_or_else(|e| e.into_inner());
+        let mut back = lock(&self.back);
+        let mut step = alone(&self.slots[slot]);
         step.0 = back.at;
         back.read(&mut step.1)?;
         Ok((!step.1.is_empty()).then_some(0))
@@ -118,18 +114,18 @@ impl Work for Proving<'_> {
     }
 
     fn stage(&self, stage: usize, slot: usize) -> Result<()> {
-        let step = self.slots[slot].read().unwrap_or_else(|e| e.into_inner());
+        let step = shared(&self.slots[slot]);
         let (at, part) = (step.0, &step.1[..]);
         if stage == 0 {
-            let mut whole = self.whole.lock().unwrap_or_else(|e| e.into_inner());
+            let mut whole = lock(&self.whole);
             if self.apart {
                 whole.update(part);
             } else {
-                let mut inner = self.inner.lock().unwrap_or_else(|e| e.into_inner());
+                let mut inner = lock(&self.inner);
                 update_sums(at, part, Some(&mut whole), &mut inner);
             }
         } else {
-            update_sums(at, part, None, &mut self.inner.lock().unwrap_or_else(|e| e.into_inner()));
+            update_sums(at, part, None, &mut lock(&self.inner));
         }
         Ok(())
     }
