@@ -67,12 +67,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let png = encode_png(&picture);
     println!("{}", describe(&spectrum, &range.range(), &labels, &settings));
     let hours = spectrum.seconds() / 3600.0;
+    let mut parked = Vec::new();
+    spectrum.write_to(&mut parked)?;
     println!(
         "{} × {}, {} bytes PNG, {} bytes parked, {:.3} s for {hours:.3} h: {:.3} s per hour; drawn in {:.3} s",
         picture.width,
         picture.height,
         png.len(),
-        spectrum.to_bytes().len(),
+        parked.len(),
         analysed.as_secs_f64(),
         analysed.as_secs_f64() / hours,
         (started.elapsed() - analysed).as_secs_f64(),

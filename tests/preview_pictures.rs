@@ -76,7 +76,10 @@ fn every_odd_recording_has_a_picture() {
                 let picture = drawn(&spectrum, &settings);
                 assert_eq!(picture.rgb.len(), (picture.width * picture.height * 3) as usize);
                 assert!(picture.width <= 1280 && picture.height <= 1280, "{} × {}", picture.width, picture.height);
-                assert_eq!(Spectrum::from_bytes(&spectrum.to_bytes()).expect("own bytes"), spectrum);
+                let mut parked = Vec::new();
+                spectrum.write_to(&mut parked).expect("room in memory");
+                let back = Spectrum::read_from(&mut &parked[..], parked.len() as u64).expect("own bytes");
+                assert_eq!(back, spectrum);
                 let json = describe(&spectrum, &range_of(&[&spectrum]), &Labels::default(), &settings);
                 assert_eq!((&json["width"], &json["height"]), (&picture.width.into(), &picture.height.into()));
                 assert!(json.to_string().is_ascii());

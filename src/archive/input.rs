@@ -26,8 +26,8 @@ pub(crate) enum Input {
     /// Decoded on the way; the source's own bytes are kept beside.
     Coded(Box<DecodedReader>),
     /// A FLAC at this place of the file, decoded on the way: too long for a chunk, or not a clean one. Its samples are
-    /// shifted up by so many bits.
-    Flac { offset: u64, shift: u32 },
+    /// shifted up by so many bits. `counted`: nothing speaks against the number of samples that it claims.
+    Flac { offset: u64, shift: u32, counted: bool },
     /// A FLAC at this place of the file becomes the archive's FLAC as it is; it has been decoded for the picture.
     OwnFlac { offset: u64, len: u64, analyzer: Box<Analyzer> },
     /// Only the bytes are kept.
@@ -302,7 +302,7 @@ fn flac(ctx: &Context<'_>, file: &Arc<File>, offset: u64) -> Result<Opened> {
         decoder: Some(format::CREATED_BY.to_owned()),
         notes,
         about: About::default(),
-        input: Input::Flac { offset, shift },
+        input: Input::Flac { offset, shift, counted: info.total_samples > 0 && !fits },
     })
 }
 
@@ -317,7 +317,8 @@ fn own_flac(
 ) -> Result<Option<(u64, Box<Analyzer>, u64)>> {
     let mut decoder = StreamDecoder::new(&**file, offset, len)?;
     let info = *decoder.stream_info();
-    let mut analyzer = ctx.analyzer(info.sample_rate, usize::from(info.channels), info.bits_per_sample)?;
+    let expected = Some(info.total_samples).filter(|total| *total > 0);
+    let mut analyzer = ctx.analyzer(info.sample_rate, usize::from(info.channels), info.bits_per_sample, expected)?;
     let (mut end, mut frames) = (len, 0);
     while let Some(frame) = decoder.next_frame()? {
         ctx.interrupt.check()?;

@@ -153,8 +153,19 @@ impl Context<'_> {
         2 * self.options.workers.div_ceil(drivers.max(1))
     }
 
-    pub(crate) fn analyzer(&self, sample_rate: u32, channels: usize, bits: u8) -> Result<Analyzer> {
-        Analyzer::new(sample_rate, channels, bits, &self.options.preview)
+    /// For `samples` samples per channel, where that is known.
+    pub(crate) fn analyzer(
+        &self,
+        sample_rate: u32,
+        channels: usize,
+        bits: u8,
+        samples: Option<u64>,
+    ) -> Result<Analyzer> {
+        let analyzer = Analyzer::new(sample_rate, channels, bits, &self.options.preview)?;
+        Ok(match samples {
+            Some(samples) => analyzer.expecting(samples),
+            None => analyzer,
+        })
     }
 
     pub(crate) fn advance(&self, candidate: &Candidate, bytes: u64) {

@@ -148,7 +148,7 @@ pub(crate) fn flac_header(
     stream: StreamFormat,
     block: usize,
     frames: u64,
-    track: &FinishedTrack,
+    track: &mut FinishedTrack,
     comment: &VorbisComment,
 ) -> Result<Vec<u8>> {
     let mut info = StreamInfo::new(&stream);
@@ -160,7 +160,7 @@ pub(crate) fn flac_header(
     info.md5 = track.md5;
     let mut header = HeaderWriter::new(info);
     if !track.seek.is_empty() {
-        header.push_seek_table(&SeekTable { points: track.seek.clone() })?;
+        header.push_seek_table(&SeekTable { points: std::mem::take(&mut track.seek) })?;
     }
     header.push_vorbis_comment(comment)?;
     header.padded_to_multiple(ROW, track.bytes)

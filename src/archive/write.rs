@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::container::{self, PageLayout};
 use crate::durable;
@@ -78,10 +78,13 @@ impl ChunkFile {
             .ok_or_else(|| Error::limit("the room reserved for FLAC metadata is too small").at_path(&self.path))?;
         self.write_at(gap + lead, bytes)?;
         if gap_len > 0 {
-            let mut whole = vec![0; lead as usize];
-            whole.extend_from_slice(bytes);
-            let expect = Expect::Hash(xxh3_128(&whole));
-            self.extents.push(Extent { offset: gap, len: gap_len, expect });
+            const ZEROS: [u8; 4096] = [0; 4096];
+            let mut hash = Xxh3::new();
+            for at in (0..lead).step_by(ZEROS.len()) {
+                hash.update(&ZEROS[..(lead - at).min(ZEROS.len() as u64) as usize]);
+            }
+            hash.update(bytes);
+            self.extents.push(Extent { offset: gap, len: gap_len, expect: Expect::Hash(hash.digest128()) });
         }
         Ok(())
     }
@@ -234,10 +237,14 @@ pub(crate) struct Scratch(PathBuf);
 impl Scratch {
     /// Writes `bytes` to `path`.
     pub(crate) fn write(path: PathBuf, bytes: &[u8]) -> Result<Scratch> {
+        Scratch::write_with(path, |file| file.write_all(bytes))
+    }
+
+    /// The same with what `write` writes.
+    pub(crate) fn write_with(path: PathBuf, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<Scratch> {
         let scratch = Scratch(path);
         let path = scratch.path();
-        let written = durable::create(path)?.write_all(bytes);
-        written.map_err(Error::while_("writing a temporary file", path))?;
+        write(&mut durable::create(path)?).map_err(Error::while_("writing a temporary file", path))?;
         Ok(scratch)
     }
 

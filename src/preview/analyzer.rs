@@ -1,11 +1,13 @@
 //! The analysis of one chunk, as its samples pass by.
 //!
-//! In: blocks of samples, one plane per channel. Out: a [`Spectrum`]. The state is bounded whatever the length:
-//! the transform's buffers, and columns that are merged when they become too many.
+//! In: blocks of samples, one plane per channel. Out: a [`Spectrum`]. The state is bounded whatever the length: the
+//! transform's buffers and the picture's columns, which are merged when they become too many where nobody said how many
+//! samples there are.
 
 use super::bands::{Bank, Norm, Scale};
 use super::columns::Columns;
 use super::false_color::Indices;
+use super::grid::Grid;
 use super::layout::Layout;
 use super::level::{LevelMeter, LevelSum};
 use super::settings::{ChannelView, Kind, Settings};
@@ -58,6 +60,7 @@ pub struct Analyzer {
 #[derive(Debug, Clone)]
 enum Sink {
     Columns(Box<Columns>),
+    Grid(Box<Grid>),
     Indices(Indices),
 }
 
@@ -65,6 +68,7 @@ impl Sink {
     fn push(&mut self, row: &[f32], centre: u64) {
         match self {
             Sink::Columns(columns) => columns.push(row, centre),
+            Sink::Grid(grid) => grid.push(row, centre),
             Sink::Indices(indices) => indices.push(row),
         }
     }
@@ -72,7 +76,17 @@ impl Sink {
     fn hop(&self, otherwise: usize) -> usize {
         match self {
             Sink::Columns(columns) => columns.hop(),
+            Sink::Grid(grid) => grid.hop(),
             Sink::Indices(_) => otherwise,
+        }
+    }
+
+    /// After the last frame, before sample `end`.
+    fn fill_up(&mut self, end: u64) {
+        match self {
+            Sink::Columns(columns) => columns.fill_up(end),
+            Sink::Grid(grid) => grid.fill_up(end),
+            Sink::Indices(_) => {}
         }
     }
 }
@@ -134,6 +148,22 @@ impl Analyzer {
         })
     }
 
+    /// The same, told how many samples (per channel) will come, before the first does: the columns are then divided evenly, and
+    /// take a fraction of the memory. Where other numbers of samples come, all of them are shown as well.
+    ///
+    /// # Panics
+    /// When samples have come already.
+    pub fn expecting(mut self, samples: u64) -> Analyzer {
+        assert_eq!(self.samples, 0, "before the first sample");
+        if let Sink::Columns(columns) = &self.sink {
+            let (streams, bands, width) = (self.layout.streams, self.layout.bands, self.layout.plot_width);
+            let grid = Grid::new(streams, bands, columns.hops(), width, samples);
+            self.stft.set_hop(grid.hop());
+            self.sink = Sink::Grid(Box::new(grid));
+        }
+        self
+    }
+
     /// Takes in the next samples: one plane per channel, all of one length, which may be anything.
     ///
     /// # Panics
@@ -182,11 +212,10 @@ impl Analyzer {
                 }
             }
         }
-        if let Sink::Columns(columns) = &mut self.sink {
-            columns.fill_up(self.samples);
-        }
+        self.sink.fill_up(self.samples);
         let values = match self.sink {
             Sink::Columns(columns) => Values::Levels(columns.finish(self.layout.plot_width)),
+            Sink::Grid(grid) => Values::Levels(grid.finish()),
             Sink::Indices(indices) => {
                 let (colors, seconds) = indices.finish(self.layout.plot_width);
                 Values::Indices { colors, seconds }

@@ -87,6 +87,11 @@ impl Columns {
         self.hop
     }
 
+    /// That distance and the one at which it stays.
+    pub fn hops(&self) -> (usize, usize) {
+        (self.hop, self.final_hop)
+    }
+
     /// Takes in the next frame, centred on sample `centre`.
     ///
     /// The first may come late, as frames lie wholly within the recording: it stands for those that are missing as well.
@@ -140,9 +145,8 @@ impl Columns {
 
     fn count_column(&mut self) {
         self.count += 1;
-        // Single frames, close together, are only wanted for recordings of some seconds.
         let dense = self.hop < self.final_hop;
-        if self.count == if dense { self.capacity / 4 } else { self.capacity } {
+        if self.count == if dense { dense_columns(self.capacity) } else { self.capacity } {
             self.halve();
         }
     }
@@ -188,7 +192,7 @@ impl Columns {
         let (len, count) = (self.row_len, self.count);
         let half_windows = self.frames_per_column as f64 * self.hop as f64 / self.final_hop as f64;
         let out_count = count.min(width);
-        let share = SUSTAINED_SHARE * sustained_weight(half_windows * count as f64 / out_count.max(1) as f64);
+        let share = sustained_share(half_windows * count as f64 / out_count.max(1) as f64);
         if share > 0.0 && self.frames_per_column == 1 {
             self.single_frames_to_columns();
         }
@@ -219,7 +223,7 @@ impl Columns {
 
 /// The last frames, packed, by which it shows what is sustained.
 #[derive(Debug, Clone)]
-struct Neighbours {
+pub(super) struct Neighbours {
     /// Bands per stream; several streams may make up a row.
     bands: usize,
     /// How many frames there were, as far as it matters.
@@ -230,13 +234,13 @@ struct Neighbours {
 }
 
 impl Neighbours {
-    fn new(row_len: usize, bands: usize) -> Neighbours {
+    pub(super) fn new(row_len: usize, bands: usize) -> Neighbours {
         let rows: [Vec<u16>; 3] = std::array::from_fn(|_| vec![0; row_len]);
         Neighbours { bands: bands.max(1), seen: 0, nearby: rows.clone(), rows }
     }
 
     /// Takes in the next frame, after which it is known how far the one before it was sustained.
-    fn raise_sustained(&mut self, row: &[u16], sustained: &mut [u16]) {
+    pub(super) fn raise_sustained(&mut self, row: &[u16], sustained: &mut [u16]) {
         self.rows.rotate_left(1);
         self.nearby.rotate_left(1);
         let [_, middle, newest] = &mut self.rows;
@@ -294,9 +298,15 @@ impl Merged {
     }
 }
 
-/// 0 for columns of up to two half windows, 1 for those of many.
-fn sustained_weight(half_windows: f64) -> f32 {
-    ((decibels(half_windows) - decibels(2.0)) / (decibels(MANY_FRAMES) - decibels(2.0))).clamp(0.0, 1.0) as f32
+/// What the sustained maximum makes up of columns of so many half windows: nothing of up to two, its full share of many.
+pub(super) fn sustained_share(half_windows: f64) -> f32 {
+    let weight = (decibels(half_windows) - decibels(2.0)) / (decibels(MANY_FRAMES) - decibels(2.0));
+    SUSTAINED_SHARE * weight.clamp(0.0, 1.0) as f32
+}
+
+/// As many columns of frames that lie close together are too many: that is only wanted for recordings of some seconds.
+pub(super) fn dense_columns(capacity: usize) -> usize {
+    capacity / 4
 }
 
 /// Merges the second column of each pair into the first.

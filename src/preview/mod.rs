@@ -1,9 +1,9 @@
 //! The preview: a picture that tells a person what is on hours of tape.
 //!
 //! ```text
-//! samples ─► analyzer ─► stft ─► bands ─► columns ─► Spectrum ─┬─► histogram ─► RangeEstimator
-//!               │                                              │                    │
-//!               └──────► level ────────────────────────────────┘     render ◄───────┘
+//! samples ─► analyzer ─► stft ─► bands ─► grid, or columns ─► Spectrum ─┬─► histogram ─► RangeEstimator
+//!               │                                                       │                    │
+//!               └──────► level ─────────────────────────────────────────┘     render ◄───────┘
 //! ```
 //!
 //! An [`Analyzer`] takes in a chunk's samples as they pass, in bounded memory (about 4 MiB at the usual size of the
@@ -43,6 +43,7 @@ mod encode;
 mod false_color;
 mod fft;
 mod font;
+mod grid;
 mod lanes;
 mod layout;
 mod level;

@@ -3,6 +3,8 @@
 //! Small enough to be parked in a file until all chunks of a recording are known (at most a few bytes per pixel),
 //! and independent of the range, the labels and the colours.
 
+use std::io::{self, Read, Write};
+
 use super::bands::Scale;
 use super::range::Histogram;
 use crate::error::{Error, Result};
@@ -146,68 +148,85 @@ impl Spectrum {
         histogram
     }
 
-    /// Everything as bytes, for [`Spectrum::from_bytes`] of the same version of this library.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
+    /// Writes everything, for [`Spectrum::read_from`] of the same version of this library.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut head = MAGIC.to_vec();
         for field in [self.sample_rate, self.channels, self.streams, self.bands, self.frame_len, self.hop] {
-            out.extend(field.to_le_bytes());
+            head.extend(field.to_le_bytes());
         }
-        out.extend(u32::from(self.scale == Scale::Linear).to_le_bytes());
-        out.extend((self.columns() as u32).to_le_bytes());
-        out.extend((self.levels.len() as u32).to_le_bytes());
-        out.extend(self.index_seconds().unwrap_or(0).to_le_bytes());
+        head.extend(u32::from(self.scale == Scale::Linear).to_le_bytes());
+        head.extend((self.columns() as u32).to_le_bytes());
+        head.extend((self.levels.len() as u32).to_le_bytes());
+        head.extend(self.index_seconds().unwrap_or(0).to_le_bytes());
         for field in [self.fmin.to_bits(), self.fmax.to_bits(), self.samples, self.clipped] {
-            out.extend(field.to_le_bytes());
+            head.extend(field.to_le_bytes());
         }
-        for level in &self.levels {
+        out.write_all(&head)?;
+        write_items(out, &self.levels, |level, bytes| {
             for field in [level.peak.to_bits(), level.rms.to_bits(), level.clipped] {
-                out.extend(field.to_le_bytes());
+                bytes.extend(field.to_le_bytes());
             }
-        }
+        })?;
         match &self.values {
-            Values::Levels(values) => values.iter().for_each(|value| out.extend(value.to_le_bytes())),
-            Values::Indices { colors, .. } => colors.iter().for_each(|color| out.extend(color)),
+            Values::Levels(values) => write_items(out, values, |value, bytes| bytes.extend(value.to_le_bytes())),
+            Values::Indices { colors, .. } => write_items(out, colors, |color, bytes| bytes.extend(color)),
         }
-        out
     }
 
-    /// What [`Spectrum::to_bytes`] wrote; fails on anything else.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Spectrum> {
-        Self::parse(bytes)
-            .ok_or_else(|| Error::malformed("not a parked preview of this version; analyse the chunk anew"))
+    /// What [`Spectrum::write_to`] wrote, `len` bytes in all.
+    ///
+    /// # Errors
+    /// [`Malformed`](crate::error::ErrorKind::Malformed) where it is anything else or not so long; those of `input`.
+    pub fn read_from(input: &mut impl Read, len: u64) -> Result<Spectrum> {
+        match Self::parse(input, len) {
+            Ok(Some(spectrum)) => Ok(spectrum),
+            Err(e) if e.kind() != io::ErrorKind::UnexpectedEof => Err(Error::io("reading a parked preview", e)),
+            Ok(None) | Err(_) => Err(Error::malformed("not a parked preview of this version; analyse the chunk anew")),
+        }
     }
 
-    fn parse(bytes: &[u8]) -> Option<Spectrum> {
-        let mut rest = bytes.strip_prefix(MAGIC)?;
+    fn parse(input: &mut impl Read, len: u64) -> io::Result<Option<Spectrum>> {
+        if take(input)? != *MAGIC {
+            return Ok(None);
+        }
         let mut u32s = [0; 10];
         for field in &mut u32s {
-            *field = u32::from_le_bytes(take(&mut rest)?);
+            *field = u32::from_le_bytes(take(input)?);
         }
         let [sample_rate, channels, streams, bands, frame_len, hop, linear, columns, level_count, index_seconds] = u32s;
         let mut u64s = [0; 4];
         for field in &mut u64s {
-            *field = u64::from_le_bytes(take(&mut rest)?);
+            *field = u64::from_le_bytes(take(input)?);
         }
         let [fmin, fmax, samples, clipped] = u64s;
-        let rows = streams.checked_mul(bands)?;
-        let pixels = u64::from(rows).checked_mul(columns.into())?;
-        let expected = u64::from(level_count) * 12 + pixels.checked_mul(if index_seconds > 0 { 3 } else { 2 })?;
-        if rest.len() as u64 != expected || sample_rate == 0 || linear > 1 {
-            return None;
+        let Some(pixels) = u64::from(streams).checked_mul(bands.into()).and_then(|n| n.checked_mul(columns.into()))
+        else {
+            return Ok(None);
+        };
+        let head = (MAGIC.len() + size_of_val(&u32s) + size_of_val(&u64s)) as u64;
+        let values_len = pixels.checked_mul(if index_seconds > 0 { 3 } else { 2 });
+        let expected = values_len.and_then(|len| len.checked_add(head + u64::from(level_count) * 12));
+        if expected != Some(len) || sample_rate == 0 || linear > 1 {
+            return Ok(None);
         }
-        let (level_bytes, value_bytes) = rest.split_at_checked(level_count as usize * 12)?;
-        let levels = level_bytes.as_chunks::<12>().0.iter().map(|bytes| {
+        let mut levels = Vec::new();
+        read_items(input, level_count as usize, &mut levels, |bytes: [u8; 12]| {
             let word = |i: usize| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
             Level { peak: f32::from_bits(word(0)), rms: f32::from_bits(word(4)), clipped: word(8) }
-        });
+        })?;
         let values = if index_seconds > 0 {
-            Values::Indices { colors: value_bytes.as_chunks().0.to_vec(), seconds: index_seconds }
+            let mut colors = Vec::new();
+            read_items(input, pixels as usize, &mut colors, |color: [u8; 3]| color)?;
+            Values::Indices { colors, seconds: index_seconds }
         } else {
-            let mut levels = u16::spare();
-            levels.extend(value_bytes.as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair)));
-            Values::Levels(levels)
+            let mut values = u16::spare();
+            read_items(input, pixels as usize, &mut values, u16::from_le_bytes)?;
+            Values::Levels(values)
         };
-        Some(Spectrum {
+        Ok(Some(Spectrum {
             sample_rate,
             channels,
             streams,
@@ -218,17 +237,45 @@ impl Spectrum {
             samples,
             frame_len,
             hop,
-            levels: levels.collect(),
+            levels,
             values,
             clipped,
-        })
+        }))
     }
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, tail) = rest.split_first_chunk::<N>()?;
-    *rest = tail;
-    Some(*head)
+/// Items that are turned into bytes, or bytes into items, at a time.
+const ITEMS: usize = 4096;
+
+fn write_items<T>(out: &mut impl Write, items: &[T], put: impl Fn(&T, &mut Vec<u8>)) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    items.chunks(ITEMS).try_for_each(|items| {
+        bytes.clear();
+        items.iter().for_each(|item| put(item, &mut bytes));
+        out.write_all(&bytes)
+    })
+}
+
+fn read_items<T, const N: usize>(
+    input: &mut impl Read,
+    count: usize,
+    items: &mut Vec<T>,
+    of: impl Fn([u8; N]) -> T,
+) -> io::Result<()> {
+    items.reserve_exact(count);
+    let mut bytes = vec![[0; N]; count.min(ITEMS)];
+    for at in (0..count).step_by(ITEMS) {
+        let bytes = &mut bytes[..ITEMS.min(count - at)];
+        input.read_exact(bytes.as_flattened_mut())?;
+        items.extend(bytes.iter().copied().map(&of));
+    }
+    Ok(())
+}
+
+fn take<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    input.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -257,14 +304,19 @@ mod tests {
     fn bytes_come_back_as_they_were() {
         for values in [
             Values::Levels(vec![0, 1, 2, 3, 65535, 30_001]),
+            Values::Levels((0..3 * 5000).collect()),
             Values::Indices { colors: vec![[1, 2, 3]; 6], seconds: 10 },
         ] {
             let spectrum = example(values);
-            let bytes = spectrum.to_bytes();
-            assert_eq!(Spectrum::from_bytes(&bytes).expect("own bytes"), spectrum);
+            let mut bytes = Vec::new();
+            spectrum.write_to(&mut bytes).expect("room in memory");
+            let read = |bytes: &[u8], len: usize| Spectrum::read_from(&mut &bytes[..], len as u64);
+            assert_eq!(read(&bytes, bytes.len()).expect("own bytes"), spectrum);
             for cut in 0..bytes.len() {
-                assert!(Spectrum::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
+                assert!(read(&bytes[..cut], cut).is_err(), "cut at {cut}");
+                assert!(read(&bytes[..cut], bytes.len()).is_err(), "shorter than it was, at {cut}");
             }
+            assert!(read(&bytes, bytes.len() + 1).is_err());
         }
     }
 

@@ -139,11 +139,11 @@ impl<'a> Source<'a> {
     fn write_chunks(&mut self) -> Result<()> {
         match std::mem::replace(&mut self.opened.input, Input::Attached) {
             Input::Plain { data_offset, data_len, file_len } => self.write_plain(data_offset, data_len, file_len),
-            Input::Coded(mut reader) => self.write_coded(&mut *reader),
-            Input::Flac { offset, shift } => {
+            Input::Coded(mut reader) => self.write_coded(&mut *reader, false),
+            Input::Flac { offset, shift, counted } => {
                 let file = self.file.clone();
                 let mut reader = FlacReader::new(&*file, offset, self.opened.format, shift)?;
-                self.write_coded(&mut reader)
+                self.write_coded(&mut reader, counted)
             }
             Input::OwnFlac { offset, len, analyzer } => self.write_own_flac(offset, len, analyzer),
             Input::Attached => self.write_attached(),
@@ -159,11 +159,10 @@ impl<'a> Source<'a> {
         let mut reader = input::PlainReader::new(file.clone(), data_offset, data_len, lane.frame_bytes());
         for index in 0..count {
             let last = index + 1 == count;
-            let left = total - self.total_frames;
-            let points = lane.seek_points(left.min(self.chunk_frames));
+            let frames = (total - self.total_frames).min(self.chunk_frames);
             let tail = (data_offset + data_len, file_len - data_offset - data_len);
             let raw = if index == 0 { data_offset } else { 0 } + if last { tail.1 } else { 0 };
-            let bound = left.min(self.chunk_frames).saturating_mul(lane.frame_bytes() as u64).saturating_add(raw);
+            let bound = frames.saturating_mul(lane.frame_bytes() as u64).saturating_add(raw);
             let (mut out, comment) = self.begin_chunk(index, &lane, bound)?;
             let mut others = Vec::new();
             if index == 0 && data_offset > 0 {
@@ -173,7 +172,7 @@ impl<'a> Source<'a> {
                     .push(pages::source_bytes(&mut out, &*file, (0, data_offset), true, interrupt, |b| sha.update(b))?);
                 self.ctx.advance(self.candidate, data_offset);
             }
-            let mut pending = self.encode(&lane, &mut reader, true, index, out, comment, points)?;
+            let mut pending = self.encode(&lane, &mut reader, true, index, out, comment, (frames, true))?;
             if last && tail.1 > 0 {
                 let mut out = pending.parked.reopen()?;
                 let sha = &mut self.sha;
@@ -189,15 +188,15 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// The source's own bytes go into the first chunk's TIFF; the decoded samples become FLACs for listening.
-    fn write_coded(&mut self, reader: &mut dyn CodedReader) -> Result<()> {
+    /// The source's own bytes go into the first chunk's TIFF; the decoded samples become FLACs for listening. `counted`:
+    /// whether there will be as many of them as is said, which otherwise is a bound.
+    fn write_coded(&mut self, reader: &mut dyn CodedReader, counted: bool) -> Result<()> {
         let Some(lane) = self.lane.take() else { return Ok(()) };
         let file = self.file.clone();
         let size = self.candidate_len()?;
         let mut index = 0;
         loop {
             let frames = self.opened.frames_bound.saturating_sub(self.total_frames).min(self.chunk_frames);
-            let points = lane.seek_points(frames);
             let raw = if index == 0 { size } else { 0 };
             let bound = frames.saturating_mul(lane.frame_bytes() as u64).saturating_add(raw);
             let (mut out, comment) = self.begin_chunk(index, &lane, bound)?;
@@ -208,7 +207,7 @@ impl<'a> Source<'a> {
                 others.push(pages::source_bytes(&mut out, &*file, (0, size), false, interrupt, |b| sha.update(b))?);
                 self.ctx.advance(self.candidate, size);
             }
-            let mut pending = self.encode(&lane, reader.samples(), false, index, out, comment, points)?;
+            let mut pending = self.encode(&lane, reader.samples(), false, index, out, comment, (frames, counted))?;
             pending.others.extend(others);
             self.pending.push(pending);
             index += 1;
@@ -272,7 +271,7 @@ impl<'a> Source<'a> {
             others.push(pages::source_bytes(&mut out, &*file, (0, size), false, interrupt, |b| sha.update(b))?);
         }
         self.ctx.advance(self.candidate, size);
-        let spectrum = self.ctx.analyzer(self.opened.sample_rate, 1, 16)?.finish();
+        let spectrum = self.ctx.analyzer(self.opened.sample_rate, 1, 16, None)?.finish();
         self.pending.push(Pending {
             parked: out.park(),
             index: 0,
@@ -327,13 +326,14 @@ impl<'a> Source<'a> {
         index: u64,
         mut out: ChunkFile,
         comments: Vec<VorbisComment>,
-        seek_points: u64,
+        (most_frames, counted): (u64, bool),
     ) -> Result<Pending> {
         let path = self.temp_path(index);
         let gap = out.position();
-        let gap_len = pages::flac_header_bound(seek_points, &comments[0])?;
+        let gap_len = pages::flac_header_bound(lane.seek_points(most_frames), &comments[0])?;
         out.skip(gap_len)?;
-        let analyzer = self.ctx.analyzer(self.opened.sample_rate, lane.channels, lane.format.flac_bits())?;
+        let expected = counted.then_some(most_frames);
+        let analyzer = self.ctx.analyzer(self.opened.sample_rate, lane.channels, lane.format.flac_bits(), expected)?;
         let candidate = self.candidate;
         let progress = |bytes: u64| {
             if hash_samples {
@@ -351,7 +351,7 @@ impl<'a> Source<'a> {
         let EncodedChunk { frames, tracks, remainder, analyzer } = encoded;
         let mut flacs = Vec::new();
         for (g, mut track) in tracks.into_iter().enumerate() {
-            let header = pages::flac_header(lane.streams[g], lane.block, frames, &track, &comments[g])?;
+            let header = pages::flac_header(lane.streams[g], lane.block, frames, &mut track, &comments[g])?;
             let len = header.len() as u64 + track.bytes;
             let offset = match track.spool.take() {
                 None => {

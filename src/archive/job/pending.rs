@@ -1,7 +1,7 @@
 //! Chunks between their audio and their directories: those need to know all chunks of the source.
 
 use std::borrow::Cow;
-use std::fs;
+use std::fs::File;
 use std::path::Path;
 
 use crate::archive::write::{Parked, Scratch};
@@ -47,7 +47,7 @@ impl Kept {
     /// Moves it to a file beside the TIFF at `tiff`.
     pub(super) fn park(&mut self, tiff: &Path) -> Result<()> {
         if let Kept::Memory(spectrum) = self {
-            *self = Kept::Parked(Scratch::write(tiff.with_extension("mel"), &spectrum.to_bytes())?);
+            *self = Kept::Parked(Scratch::write_with(tiff.with_extension("mel"), |file| spectrum.write_to(file))?);
         }
         Ok(())
     }
@@ -57,8 +57,9 @@ impl Kept {
             Kept::Memory(spectrum) => Ok(Cow::Borrowed(spectrum)),
             Kept::Parked(file) => {
                 let path = file.path();
-                let bytes = fs::read(path).map_err(Error::while_("reading a temporary file", path))?;
-                Spectrum::from_bytes(&bytes).map(Cow::Owned).map_err(|e| e.at_path(path))
+                let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+                let (len, mut file) = opened.map_err(Error::while_("reading a temporary file", path))?;
+                Spectrum::read_from(&mut file, len).map(Cow::Owned).map_err(|e| e.at_path(path))
             }
         }
     }

@@ -56,7 +56,10 @@ impl Source<'_> {
     /// Directories, header, proof, and the record for the manifest.
     pub(super) fn finish(mut self, modified: Option<SystemTime>) -> Result<Finished> {
         let sha = std::mem::take(&mut self.sha).finish();
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
+        if let [_, .., last] = pending.as_mut_slice() {
+            last.spectrum.park(last.parked.path())?;
+        }
         let frames: Vec<u64> = pending.iter().map(|p| p.frames).collect();
         let count = pending.len() as u64;
         let range = self.ctx.options.preview.db_range.unwrap_or_else(|| self.range.range());
