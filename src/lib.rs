@@ -24,7 +24,7 @@
 //! | [`manifest`] | `manifest.json`, the journal, `SHA256SUMS`; manifests of the original programs |
 //! | `index` (feature) | an SQLite database of what is in the archive, and searching it |
 //! | `serve` (feature) | a local page to look through an archive and listen to it |
-//! | [`format`] | what the pages of our TIFFs say about themselves |
+//! | [`mod@format`] | what the pages of our TIFFs say about themselves |
 //! | [`events`], [`error`], [`interrupt`] | what a run tells, how it fails, how it is stopped |
 //! | [`hash`], [`durable`], [`positioned`], [`timestamp`] | checksums, files that are whole or not there, positioned reads, file times |
 //!
