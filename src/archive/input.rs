@@ -26,8 +26,8 @@ pub(crate) enum Input {
     /// Decoded on the way; the source's own bytes are kept beside.
     Coded(Box<DecodedReader>),
     /// A FLAC at this place of the file, decoded on the way: too long for a chunk, or not a clean one. Its samples are
-    /// shifted up by so many bits. `counted`: nothing speaks against the number of samples that it claims.
-    Flac { offset: u64, shift: u32, counted: bool },
+    /// shifted up by so many bits.
+    Flac { offset: u64, shift: u32 },
     /// A FLAC at this place of the file becomes the archive's FLAC as it is; it has been decoded for the picture.
     OwnFlac { offset: u64, len: u64, analyzer: Box<Analyzer> },
     /// Only the bytes are kept.
@@ -302,7 +302,7 @@ fn flac(ctx: &Context<'_>, file: &Arc<File>, offset: u64) -> Result<Opened> {
         decoder: Some(format::CREATED_BY.to_owned()),
         notes,
         about: About::default(),
-        input: Input::Flac { offset, shift, counted: info.total_samples > 0 && !fits },
+        input: Input::Flac { offset, shift },
     })
 }
 

@@ -38,15 +38,10 @@ struct Statistics {
 pub(crate) struct Columns {
     row_len: usize,
     capacity: usize,
-    /// Distance of the frames that are due now, and the one at which it stays.
-    hop: usize,
+    newest: Newest,
+    /// Distance at which the frames stay.
     final_hop: usize,
-    /// Sample on which the next frame is to be centred.
-    next_centre: u64,
     frames_per_column: u64,
-    /// The newest frame, as it came and packed.
-    row: Vec<f32>,
-    packed: Vec<u16>,
     /// The column being filled. While columns are single frames, they are closed at once.
     frames: u64,
     sum: Vec<f32>,
@@ -66,64 +61,59 @@ impl Columns {
         Columns {
             row_len,
             capacity,
-            hop,
+            newest: Newest::new(row_len, hop),
             final_hop,
-            next_centre: 0,
             frames_per_column: 1,
-            row: Vec::new(),
-            packed: vec![0; row_len],
             frames: 0,
             sum: vec![0.0; row_len],
             maximum: vec![0; row_len],
             sustained: vec![0; row_len],
             neighbours: Neighbours::new(row_len, bands),
             count: 0,
-            closed: Statistics { maximum: u16::spare(), ..Statistics::default() },
+            closed: Statistics::default(),
         }
     }
 
     /// Distance in samples at which further frames are wanted.
     pub fn hop(&self) -> usize {
-        self.hop
+        self.newest.hop
     }
 
     /// That distance and the one at which it stays.
     pub fn hops(&self) -> (usize, usize) {
-        (self.hop, self.final_hop)
+        (self.newest.hop, self.final_hop)
     }
 
     /// Takes in the next frame, centred on sample `centre`.
     ///
     /// The first may come late, as frames lie wholly within the recording: it stands for those that are missing as well.
     pub fn push(&mut self, row: &[f32], centre: u64) {
-        self.row.clear();
-        self.row.extend_from_slice(row);
-        fast_pack(&self.row, &mut self.packed);
+        self.newest.replace(row);
         self.fill_up(centre + 1);
     }
 
     /// After the last frame: it also stands for those that are missing before sample `end`.
     pub fn fill_up(&mut self, end: u64) {
-        while self.next_centre < end && !self.row.is_empty() {
+        while self.newest.is_due(end) {
             self.add();
         }
     }
 
     /// Adds the newest frame.
     fn add(&mut self) {
-        self.next_centre += self.hop as u64;
         if self.frames_per_column == 1 {
             let columns = &mut self.closed.maximum;
             if columns.is_empty() {
+                *columns = u16::spare();
                 // Memory that is not used costs nothing, and moving it does.
                 columns.reserve_exact(self.capacity * self.row_len);
             }
-            columns.extend_from_slice(&self.packed);
+            columns.extend_from_slice(&self.newest.packed);
             return self.count_column();
         }
-        fast_accumulate(&self.row, &mut self.sum);
-        fast_raise(&mut self.maximum, &self.packed);
-        self.neighbours.raise_sustained(&self.packed, &mut self.sustained);
+        fast_accumulate(&self.newest.row, &mut self.sum);
+        fast_raise(&mut self.maximum, &self.newest.packed);
+        self.neighbours.raise_sustained(&self.newest.packed, &mut self.sustained);
         self.frames += 1;
         if self.frames == self.frames_per_column {
             self.close();
@@ -145,7 +135,7 @@ impl Columns {
 
     fn count_column(&mut self) {
         self.count += 1;
-        let dense = self.hop < self.final_hop;
+        let dense = self.newest.hop < self.final_hop;
         if self.count == if dense { dense_columns(self.capacity) } else { self.capacity } {
             self.halve();
         }
@@ -154,11 +144,11 @@ impl Columns {
     fn halve(&mut self) {
         let len = self.row_len;
         self.count /= 2;
-        if self.hop < self.final_hop {
+        if self.newest.hop < self.final_hop {
             // Columns are single frames. Those off the wider grid are dropped, as columns with more frames than later ones
             // would look brighter.
             merge_pairs(&mut self.closed.maximum, len, |_, _| ());
-            self.hop *= 2;
+            self.newest.hop *= 2;
         } else {
             if self.frames_per_column == 1 {
                 self.single_frames_to_columns();
@@ -190,7 +180,7 @@ impl Columns {
             self.close();
         }
         let (len, count) = (self.row_len, self.count);
-        let half_windows = self.frames_per_column as f64 * self.hop as f64 / self.final_hop as f64;
+        let half_windows = self.frames_per_column as f64 * self.newest.hop as f64 / self.final_hop as f64;
         let out_count = count.min(width);
         let share = sustained_share(half_windows * count as f64 / out_count.max(1) as f64);
         if share > 0.0 && self.frames_per_column == 1 {
@@ -218,6 +208,38 @@ impl Columns {
         u16::give_back(mean);
         u16::give_back(sustained);
         maximum
+    }
+}
+
+/// The newest frame, which stands for every place on the way to it that had none.
+#[derive(Debug, Clone)]
+pub(super) struct Newest {
+    /// Distance of the places in samples, and the next of them.
+    pub(super) hop: usize,
+    next_centre: u64,
+    /// As it came, and packed.
+    pub(super) row: Vec<f32>,
+    pub(super) packed: Vec<u16>,
+}
+
+impl Newest {
+    pub(super) fn new(row_len: usize, hop: usize) -> Newest {
+        Newest { hop, next_centre: 0, row: Vec::new(), packed: vec![0; row_len] }
+    }
+
+    pub(super) fn replace(&mut self, row: &[f32]) {
+        self.row.clear();
+        self.row.extend_from_slice(row);
+        fast_pack(&self.row, &mut self.packed);
+    }
+
+    /// Whether a place before sample `end` is still to be filled; if so, this frame fills it.
+    pub(super) fn is_due(&mut self, end: u64) -> bool {
+        let due = self.next_centre < end && !self.row.is_empty();
+        if due {
+            self.next_centre += self.hop as u64;
+        }
+        due
     }
 }
 
@@ -257,15 +279,16 @@ impl Neighbours {
 }
 
 /// One picture column on its way out.
-struct Merged {
-    sum: Vec<f32>,
-    mean: Vec<u16>,
-    maximum: Vec<u16>,
-    sustained: Vec<u16>,
+#[derive(Debug, Clone)]
+pub(super) struct Merged {
+    pub(super) sum: Vec<f32>,
+    pub(super) mean: Vec<u16>,
+    pub(super) maximum: Vec<u16>,
+    pub(super) sustained: Vec<u16>,
 }
 
 impl Merged {
-    fn new(len: usize) -> Merged {
+    pub(super) fn new(len: usize) -> Merged {
         let powers = vec![0; len];
         Merged { sum: vec![0.0; len], mean: powers.clone(), maximum: powers.clone(), sustained: powers }
     }
@@ -289,7 +312,7 @@ impl Merged {
     }
 
     /// The picture's values.
-    fn levels(&self, sustained_share: f32, out: &mut [u16]) {
+    pub(super) fn levels(&self, sustained_share: f32, out: &mut [u16]) {
         if sustained_share > 0.0 {
             fast_combined(&self.mean, &self.maximum, &self.sustained, sustained_share, out);
         } else {

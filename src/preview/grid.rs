@@ -4,8 +4,8 @@
 //! [`columns`](super::columns) explains. The frames are divided evenly among the columns, and a column becomes a row of
 //! levels as soon as its last frame has come: the columns are all that is kept, however long the recording.
 
-use super::columns::{Neighbours, dense_columns, sustained_share};
-use super::packed::{fast_accumulate, fast_combined, fast_events, fast_levels, fast_pack, fast_raise, pack};
+use super::columns::{Merged, Neighbours, Newest, dense_columns, sustained_share};
+use super::packed::{fast_accumulate, fast_levels, fast_raise, pack};
 use crate::spare::Spare;
 
 /// Collects frames into columns whose number is settled.
@@ -13,24 +13,16 @@ use crate::spare::Spare;
 pub(crate) struct Grid {
     row_len: usize,
     width: usize,
-    /// Distance of the frames in samples, and the sample on which the next is to be centred.
-    hop: usize,
-    next_centre: u64,
+    newest: Newest,
     /// Column `x` holds the frames from `x · frames_of.0 / frames_of.1`, rounded up, to where the next one begins.
     frames_of: (u64, u64),
     share: f32,
     /// How many frames there were, and how many there are before the column that comes next.
     taken: u64,
     until: u64,
-    /// The newest frame, as it came and packed.
-    row: Vec<f32>,
-    packed: Vec<u16>,
-    /// The column being filled.
+    /// The column being filled, and how many frames are in it.
+    column: Merged,
     frames: u64,
-    sum: Vec<f32>,
-    mean: Vec<u16>,
-    maximum: Vec<u16>,
-    sustained: Vec<u16>,
     neighbours: Neighbours,
     levels: Vec<u16>,
 }
@@ -62,19 +54,13 @@ impl Grid {
         let mut grid = Grid {
             row_len,
             width: width.max(1),
-            hop,
-            next_centre: 0,
+            newest: Newest::new(row_len, hop),
             frames_of: (count, columns),
             share: sustained_share(half_windows),
             taken: 0,
             until: 0,
-            row: Vec::new(),
-            packed: vec![0; row_len],
+            column: Merged::new(row_len),
             frames: 0,
-            sum: vec![0.0; row_len],
-            mean: vec![0; row_len],
-            maximum: vec![0; row_len],
-            sustained: vec![0; row_len],
             neighbours: Neighbours::new(row_len, bands),
             levels,
         };
@@ -84,7 +70,7 @@ impl Grid {
 
     /// Distance in samples at which frames are wanted.
     pub fn hop(&self) -> usize {
-        self.hop
+        self.newest.hop
     }
 
     /// The frames up to the end of a column.
@@ -98,34 +84,31 @@ impl Grid {
     ///
     /// The first may come late, as frames lie wholly within the recording: it stands for those that are missing as well.
     pub fn push(&mut self, row: &[f32], centre: u64) {
-        self.row.clear();
-        self.row.extend_from_slice(row);
-        fast_pack(&self.row, &mut self.packed);
+        self.newest.replace(row);
         self.fill_up(centre + 1);
     }
 
     /// After the last frame: it also stands for those that are missing before sample `end`.
     pub fn fill_up(&mut self, end: u64) {
-        while self.next_centre < end && !self.row.is_empty() {
+        while self.newest.is_due(end) {
             self.add();
         }
     }
 
     /// Adds the newest frame.
     fn add(&mut self) {
-        self.next_centre += self.hop as u64;
         self.taken += 1;
         if self.share > 0.0 {
-            self.neighbours.raise_sustained(&self.packed, &mut self.sustained);
+            self.neighbours.raise_sustained(&self.newest.packed, &mut self.column.sustained);
         }
         if self.frames == 0 && self.taken == self.until {
             let at = self.levels.len();
-            self.levels.extend_from_slice(&self.packed);
+            self.levels.extend_from_slice(&self.newest.packed);
             fast_levels(&mut self.levels[at..]);
             return self.begin_column();
         }
-        fast_accumulate(&self.row, &mut self.sum);
-        fast_raise(&mut self.maximum, &self.packed);
+        fast_accumulate(&self.newest.row, &mut self.column.sum);
+        fast_raise(&mut self.column.maximum, &self.newest.packed);
         self.frames += 1;
         if self.taken == self.until {
             self.close();
@@ -135,34 +118,29 @@ impl Grid {
     /// Closes the column that was being filled.
     fn close(&mut self) {
         let share = 1.0 / self.frames as f32;
-        self.mean.iter_mut().zip(&self.sum).for_each(|(mean, sum)| *mean = pack(sum * share));
+        self.column.mean.iter_mut().zip(&self.column.sum).for_each(|(mean, sum)| *mean = pack(sum * share));
         let at = self.levels.len();
         self.levels.resize(at + self.row_len, 0);
-        let levels = &mut self.levels[at..];
-        if self.share > 0.0 {
-            fast_combined(&self.mean, &self.maximum, &self.sustained, self.share, levels);
-        } else {
-            fast_events(&self.mean, &self.maximum, levels);
-        }
-        self.sum.fill(0.0);
-        self.maximum.fill(0);
+        self.column.levels(self.share, &mut self.levels[at..]);
+        self.column.sum.fill(0.0);
+        self.column.maximum.fill(0);
+        self.column.sustained.fill(0);
         self.frames = 0;
         self.begin_column();
     }
 
     fn begin_column(&mut self) {
-        self.sustained.fill(0);
         if self.levels.len() / self.row_len == 2 * self.width {
             // Far more frames than expected.
-            self.merge_into(self.width);
+            self.merge();
             self.frames_of.0 = self.frames_of.0.saturating_mul(2);
         }
         self.until = self.end_of(self.levels.len() / self.row_len);
     }
 
-    /// Merges columns until there are `width`: of each band the highest level stays.
-    fn merge_into(&mut self, width: usize) {
-        let (len, count) = (self.row_len, self.levels.len() / self.row_len);
+    /// Merges columns until there are as many as the picture is wide: of each band the highest level stays.
+    fn merge(&mut self) {
+        let (width, len, count) = (self.width, self.row_len, self.levels.len() / self.row_len);
         for column in 0..count {
             let place = column * width / count;
             let fresh = column == 0 || (column - 1) * width / count < place;
@@ -183,7 +161,7 @@ impl Grid {
             self.close();
         }
         if self.levels.len() > self.width * self.row_len {
-            self.merge_into(self.width);
+            self.merge();
         }
         if self.levels.capacity() > 2 * self.levels.len() {
             self.levels.shrink_to_fit();

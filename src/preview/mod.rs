@@ -7,10 +7,11 @@
 //! ```
 //!
 //! An [`Analyzer`] takes in a chunk's samples as they pass, in bounded memory (about 4 MiB at the usual size of the
-//! picture and one stream, 1 MiB where it is told how many samples come; in proportion for larger pictures and separate channels), and leaves a [`Spectrum`]: the picture
-//! before it gets its colours. When all chunks of a recording are known, a [`RangeEstimator`] finds the range of levels
-//! that they share, and [`render`] draws each, or a [`Drawing`] in bands. Same samples and settings give the same bytes on every machine: the
-//! transform and all functions are made of IEEE operations in a fixed order, without the platform's mathematics library.
+//! picture and one stream, 1 MiB where it is told how many samples come; in proportion for larger pictures and separate
+//! channels), and leaves a [`Spectrum`]: the picture before it gets its colours. When all chunks of a recording are known, a
+//! [`RangeEstimator`] finds the range of levels that they share, and [`render`] draws each, or a [`Drawing`] in bands. Same
+//! samples and settings give the same bytes on every machine: the transform and all functions are made of IEEE operations in a
+//! fixed order, without the platform's mathematics library.
 //!
 //! ```
 //! use audio_tiff::preview::{Analyzer, Labels, RangeEstimator, Settings, encode_png, render};

@@ -139,11 +139,11 @@ impl<'a> Source<'a> {
     fn write_chunks(&mut self) -> Result<()> {
         match std::mem::replace(&mut self.opened.input, Input::Attached) {
             Input::Plain { data_offset, data_len, file_len } => self.write_plain(data_offset, data_len, file_len),
-            Input::Coded(mut reader) => self.write_coded(&mut *reader, false),
-            Input::Flac { offset, shift, counted } => {
+            Input::Coded(mut reader) => self.write_coded(&mut *reader),
+            Input::Flac { offset, shift } => {
                 let file = self.file.clone();
                 let mut reader = FlacReader::new(&*file, offset, self.opened.format, shift)?;
-                self.write_coded(&mut reader, counted)
+                self.write_coded(&mut reader)
             }
             Input::OwnFlac { offset, len, analyzer } => self.write_own_flac(offset, len, analyzer),
             Input::Attached => self.write_attached(),
@@ -172,7 +172,7 @@ impl<'a> Source<'a> {
                     .push(pages::source_bytes(&mut out, &*file, (0, data_offset), true, interrupt, |b| sha.update(b))?);
                 self.ctx.advance(self.candidate, data_offset);
             }
-            let mut pending = self.encode(&lane, &mut reader, true, index, out, comment, (frames, true))?;
+            let mut pending = self.encode(&lane, &mut reader, true, index, out, comment, frames)?;
             if last && tail.1 > 0 {
                 let mut out = pending.parked.reopen()?;
                 let sha = &mut self.sha;
@@ -188,9 +188,8 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// The source's own bytes go into the first chunk's TIFF; the decoded samples become FLACs for listening. `counted`:
-    /// whether there will be as many of them as is said, which otherwise is a bound.
-    fn write_coded(&mut self, reader: &mut dyn CodedReader, counted: bool) -> Result<()> {
+    /// The source's own bytes go into the first chunk's TIFF; the decoded samples become FLACs for listening.
+    fn write_coded(&mut self, reader: &mut dyn CodedReader) -> Result<()> {
         let Some(lane) = self.lane.take() else { return Ok(()) };
         let file = self.file.clone();
         let size = self.candidate_len()?;
@@ -207,7 +206,7 @@ impl<'a> Source<'a> {
                 others.push(pages::source_bytes(&mut out, &*file, (0, size), false, interrupt, |b| sha.update(b))?);
                 self.ctx.advance(self.candidate, size);
             }
-            let mut pending = self.encode(&lane, reader.samples(), false, index, out, comment, (frames, counted))?;
+            let mut pending = self.encode(&lane, reader.samples(), false, index, out, comment, frames)?;
             pending.others.extend(others);
             self.pending.push(pending);
             index += 1;
@@ -326,13 +325,14 @@ impl<'a> Source<'a> {
         index: u64,
         mut out: ChunkFile,
         comments: Vec<VorbisComment>,
-        (most_frames, counted): (u64, bool),
+        most_frames: u64,
     ) -> Result<Pending> {
         let path = self.temp_path(index);
         let gap = out.position();
         let gap_len = pages::flac_header_bound(lane.seek_points(most_frames), &comments[0])?;
         out.skip(gap_len)?;
-        let expected = counted.then_some(most_frames);
+        // What a decoder gives may be less than was claimed.
+        let expected = hash_samples.then_some(most_frames);
         let analyzer = self.ctx.analyzer(self.opened.sample_rate, lane.channels, lane.format.flac_bits(), expected)?;
         let candidate = self.candidate;
         let progress = |bytes: u64| {

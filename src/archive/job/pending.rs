@@ -32,7 +32,7 @@ pub(super) struct FlacPlace {
     pub(super) block: u32,
 }
 
-/// A chunk's spectrum: in memory while no other chunk follows, then in a file beside the TIFF, so that a recording of many
+/// A chunk's spectrum: in memory where it is the only chunk's, else in a file beside the TIFF, so that a recording of many
 /// chunks takes no more memory than one of few.
 pub(super) enum Kept {
     Memory(Box<Spectrum>),
