@@ -267,7 +267,13 @@ pub fn planes_from_bytes(
     for plane in planes.iter_mut() {
         plane.resize(frames, 0);
     }
-    for_format!(format, split, bytes, channels, first_channel, planes);
+    match format {
+        SampleFormat::S24Le => split_threes(bytes, channels, first_channel, planes, |b| i32::from_le_bytes(b) >> 8),
+        SampleFormat::S24Be => {
+            split_threes(bytes, channels, first_channel, planes, |b| i32::from_be_bytes(b) << 8 >> 8)
+        }
+        _ => for_format!(format, split, bytes, channels, first_channel, planes),
+    }
     Ok(())
 }
 
@@ -327,6 +333,30 @@ fn split_pairs<S: Sample<W>, const W: usize>(bytes: &[u8], left: &mut [i32], rig
     for ((pair, l), r) in pairs.iter().zip(left).zip(right) {
         *l = S::load(pair[0]);
         *r = S::load(pair[1]);
+    }
+}
+
+/// Samples of three bytes: each is loaded as four at once, of which `load` drops the first.
+#[inline(always)]
+fn split_threes(bytes: &[u8], channels: usize, first: usize, planes: &mut [Vec<i32>], load: impl Fn([u8; 4]) -> i32) {
+    if let [plane] = planes
+        && channels == 1
+    {
+        let mut values = plane.iter_mut();
+        if let (Some([a, b, c]), Some(value)) = (bytes.first_chunk(), values.next()) {
+            *value = load([0, *a, *b, *c]);
+        }
+        let words = bytes.get(2..).unwrap_or_default().array_windows().step_by(3);
+        return values.zip(words).for_each(|(value, word)| *value = load(*word));
+    }
+    for (channel, plane) in (first..channels).zip(planes) {
+        // The fourth byte is of the channel before it, or of the one after the first.
+        let from = (3 * channel).saturating_sub(1);
+        for (value, frame) in plane.iter_mut().zip(bytes.chunks_exact(3 * channels)) {
+            let Some(word) = frame.get(from..from + 4).and_then(|word| word.first_chunk()) else { break };
+            let word = u32::from_le_bytes(*word) << if channel == 0 { 8 } else { 0 };
+            *value = load(word.to_le_bytes());
+        }
     }
 }
 
