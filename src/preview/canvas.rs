@@ -25,7 +25,13 @@ pub struct Picture {
 
 /// The colours of a picture of few: [`Palette::SHADES`] of a colour map, and those of what is drawn around it.
 pub(crate) struct Palette {
-    colors: Vec<Color>,
+    /// By number: red the lowest byte, then green and blue, and a zero.
+    colors: [u32; 256],
+    count: usize,
+}
+
+fn word([r, g, b]: Color) -> u32 {
+    u32::from_le_bytes([r, g, b, 0])
 }
 
 impl Palette {
@@ -34,22 +40,24 @@ impl Palette {
     pub(crate) const SHADES: usize = 64;
 
     pub(crate) fn new(shades: [Color; Self::SHADES], others: impl IntoIterator<Item = Color>) -> Palette {
-        let mut palette = Palette { colors: shades.to_vec() };
+        let mut palette = Palette { colors: [0; 256], count: Self::SHADES };
+        palette.colors[..Self::SHADES].copy_from_slice(&shades.map(word));
         for color in others {
-            if palette.number(color).is_none() {
-                palette.colors.push(color);
+            if palette.is_small() && palette.number(color).is_none() {
+                palette.colors[palette.count] = word(color);
+                palette.count += 1;
             }
         }
         palette
     }
 
-    /// Whether its colours can be told apart in a byte, and one number is left.
+    /// Whether all of its colours have numbers of a byte, and two numbers are left; else only the shades surely have.
     pub(crate) fn is_small(&self) -> bool {
-        self.colors.len() < 256
+        self.count < 255
     }
 
     fn number(&self, color: Color) -> Option<usize> {
-        self.colors.iter().position(|own| *own == color)
+        self.colors[..self.count].iter().position(|own| *own == word(color))
     }
 }
 
@@ -59,7 +67,8 @@ pub(crate) trait Ink: Pixel {
     fn of(color: Color, palette: &Palette) -> Self;
     /// Of a shade of the colour map.
     fn shade(shade: u8, palette: &Palette) -> Self;
-    fn color(self, palette: &Palette) -> Color;
+    /// Its colour: red the lowest byte, then green and blue, and a zero.
+    fn word(self, palette: &Palette) -> u32;
 }
 
 /// Numbers of a [small](Palette::is_small) palette.
@@ -74,27 +83,26 @@ impl Ink for u8 {
     }
 
     #[inline(always)]
-    fn color(self, palette: &Palette) -> Color {
-        palette.colors.get(usize::from(self)).copied().unwrap_or_default()
+    fn word(self, palette: &Palette) -> u32 {
+        palette.colors[usize::from(self)]
     }
 }
 
 /// The colours themselves.
 impl Ink for u32 {
     #[inline(always)]
-    fn of([r, g, b]: Color, _: &Palette) -> u32 {
-        u32::from_le_bytes([r, g, b, 0])
+    fn of(color: Color, _: &Palette) -> u32 {
+        word(color)
     }
 
     #[inline(always)]
     fn shade(shade: u8, palette: &Palette) -> u32 {
-        u32::of(palette.colors[usize::from(shade)], palette)
+        palette.colors[usize::from(shade)]
     }
 
     #[inline(always)]
-    fn color(self, _: &Palette) -> Color {
-        let [r, g, b, _] = self.to_le_bytes();
-        [r, g, b]
+    fn word(self, _: &Palette) -> u32 {
+        self
     }
 }
 
@@ -291,17 +299,17 @@ mod tests {
         sketch.text(3, 2, 2, "Ay", [2; 3]);
         sketch.name(12, 1, 1, Name::new("ö"), [3; 3]);
         let palette = Palette::new([[0; 3]; Palette::SHADES], sketch.colors());
-        fn drawn<P: Ink>(sketch: &Sketch, palette: &Palette, height: usize) -> Vec<Color> {
+        fn drawn<P: Ink>(sketch: &Sketch, palette: &Palette, height: usize) -> Vec<u32> {
             let mut band: Band<'_, P> = Band::new(30, palette);
             let rows = (0..25).step_by(height).flat_map(|top| {
                 band.move_to(top..25.min(top + height), [0; 3]);
                 sketch.draw(&mut band);
-                band.pixels().iter().map(|pixel| pixel.color(palette)).collect::<Vec<_>>()
+                band.pixels().iter().map(|pixel| pixel.word(palette)).collect::<Vec<_>>()
             });
             rows.collect()
         }
         let whole = drawn::<u32>(&sketch, &palette, 25);
-        assert!([[1; 3], [2; 3], [3; 3]].iter().all(|color| whole.contains(color)));
+        assert!([[1; 3], [2; 3], [3; 3]].iter().all(|color| whole.contains(&word(*color))));
         for height in 1..=25 {
             assert!(
                 drawn::<u8>(&sketch, &palette, height) == whole && drawn::<u32>(&sketch, &palette, height) == whole

@@ -171,7 +171,8 @@ impl<'a> Drawing<'a> {
     pub fn picture(&self) -> Picture {
         let mut rgb = Vec::with_capacity(3 * self.frame.width * self.frame.height);
         let taken: Result<(), std::convert::Infallible> = self.each_band::<u32, _>(|band| {
-            rgb.extend(band.pixels().iter().flat_map(|pixel| pixel.color(&self.palette)));
+            let words = band.pixels().iter().map(|pixel| pixel.word(&self.palette));
+            rgb.extend(words.flat_map(|word| word.to_le_bytes().into_iter().take(3)));
             Ok(())
         });
         let Ok(()) = taken;
@@ -194,7 +195,7 @@ impl<'a> Drawing<'a> {
         let mut stream = Zlib::new(self.frame.width, false);
         self.each_band::<P, E>(|band| {
             for row in band.pixels().chunks(self.frame.width) {
-                stream.row(row, |pixel| pixel.color(&self.palette));
+                stream.row(row, |pixel| pixel.word(&self.palette));
             }
             stream.hand_over(&mut take)
         })?;

@@ -342,22 +342,28 @@ fn split_threes(bytes: &[u8], channels: usize, first: usize, planes: &mut [Vec<i
     if let [plane] = planes
         && channels == 1
     {
-        let mut values = plane.iter_mut();
-        if let (Some([a, b, c]), Some(value)) = (bytes.first_chunk(), values.next()) {
+        let ((fours, rest), (values, last)) = (bytes.as_chunks::<12>(), plane.as_chunks_mut::<4>());
+        for (values, four) in values.iter_mut().zip(fours) {
+            *values = std::array::from_fn(|i| load(word_of_three(four, i)));
+        }
+        for (value, [a, b, c]) in last.iter_mut().zip(rest.as_chunks().0) {
             *value = load([0, *a, *b, *c]);
         }
-        let words = bytes.get(2..).unwrap_or_default().array_windows().step_by(3);
-        return values.zip(words).for_each(|(value, word)| *value = load(*word));
+        return;
     }
     for (channel, plane) in (first..channels).zip(planes) {
-        // The fourth byte is of the channel before it, or of the one after the first.
-        let from = (3 * channel).saturating_sub(1);
         for (value, frame) in plane.iter_mut().zip(bytes.chunks_exact(3 * channels)) {
-            let Some(word) = frame.get(from..from + 4).and_then(|word| word.first_chunk()) else { break };
-            let word = u32::from_le_bytes(*word) << if channel == 0 { 8 } else { 0 };
-            *value = load(word.to_le_bytes());
+            *value = load(word_of_three(frame, channel));
         }
     }
+}
+
+/// Sample `i` of several with a byte in front: the last of the one before, or a zero.
+#[inline(always)]
+fn word_of_three(samples: &[u8], i: usize) -> [u8; 4] {
+    let from = (3 * i).saturating_sub(1);
+    let word = samples.get(from..from + 4).and_then(|word| word.first_chunk()).copied().unwrap_or_default();
+    (u32::from_le_bytes(word) << if i == 0 { 8 } else { 0 }).to_le_bytes()
 }
 
 /// Frames of `C` channels, a number that the compiler knows.

@@ -18,15 +18,17 @@ impl Token {
     pub(super) const FILTER: Token = Token(1 << 30);
     const MATCH: u32 = 1 << 31;
 
-    pub(super) fn pixel([r, g, b]: [u8; PIXEL]) -> Token {
-        Token(u32::from_le_bytes([r, g, b, 0]))
+    /// Its bytes from the lowest on, and a zero.
+    #[inline(always)]
+    pub(super) fn pixel(bytes: u32) -> Token {
+        Token(bytes)
     }
 
     /// So many pixels as they stand so many bytes back.
     #[inline(always)]
     pub(super) fn copy(pixels: usize, distance: usize) -> Token {
-        let (symbol, _, extra) = distance_symbol(distance as u16);
-        Token(Self::MATCH | (pixels as u32) << 18 | (symbol as u32) << 13 | extra)
+        let (symbol, extra) = distance_symbol(distance as u32);
+        Token(Self::MATCH | (pixels as u32) << 18 | symbol << 13 | extra)
     }
 
     /// Length in pixels, symbol of the distance and its extra bits, if it is a match.
@@ -58,15 +60,12 @@ fn length_symbol(length: u16) -> (usize, u32, u32) {
     }
 }
 
-/// The same of a distance (1 to 32,768).
+/// Symbol and value of the extra bits of a distance of a pixel at least (3 to 32,768).
 #[inline(always)]
-fn distance_symbol(distance: u16) -> (usize, u32, u32) {
-    let rest = u32::from(distance) - 1;
-    if rest < 4 {
-        return (rest as usize, 0, 0);
-    }
-    let extra = rest.ilog2() - 1;
-    ((2 * extra + 2) as usize + (rest >> extra & 1) as usize, extra, rest & ((1 << extra) - 1))
+fn distance_symbol(distance: u32) -> (u32, u32) {
+    let rest = distance.wrapping_sub(1);
+    let extra = (rest | 2).ilog2() - 1;
+    (2 * extra + (rest >> extra), rest & ((1 << extra) - 1))
 }
 
 /// Number of extra bits of a distance's symbol.
@@ -107,14 +106,19 @@ pub(super) fn write_block(out: &mut Bits, tokens: &[Token], last: bool) {
         let (bits, count) = if symbol < DISTANCES { distances.word(symbol) } else { (0, 0) };
         (bits, count, count + distance_extra(symbol))
     });
+    let bytes: [(u64, u32); 256] = std::array::from_fn(|byte| literals.word(byte));
     for token in tokens {
-        match token.as_match() {
+        let (bits, count) = match token.as_match() {
             Some((pixels, distance, extra)) => {
                 let (length, (distance, count, whole)) = (lengths[pixels], distances[distance]);
-                out.put(length.0 | (distance | u64::from(extra) << count) << length.1, length.1 + whole);
+                (length.0 | (distance | u64::from(extra) << count) << length.1, length.1 + whole)
             }
-            None => token.bytes().for_each(|byte| literals.put(out, usize::from(byte))),
-        }
+            None => token
+                .bytes()
+                .map(|byte| bytes[usize::from(byte)])
+                .fold((0, 0), |word, (bits, count)| (word.0 | bits << word.1, word.1 + count)),
+        };
+        out.put(bits, count);
     }
     literals.put(out, END_OF_BLOCK);
 }
@@ -156,15 +160,15 @@ mod tests {
             assert_eq!(length_symbol(length), expected, "length {length}");
         }
         for (distance, expected) in [
-            (1, (0, 0, 0)),
+            (3, (2, 0, 0)),
             (4, (3, 0, 0)),
             (5, (4, 1, 0)),
             (193, (15, 6, 0)),
             (24_577, (29, 13, 0)),
             (32_767, (29, 13, 8190)),
         ] {
-            assert_eq!(distance_symbol(distance), expected, "distance {distance}");
-            assert_eq!(distance_extra(expected.0), expected.1, "distance {distance}");
+            assert_eq!(distance_symbol(distance), (expected.0, expected.2), "distance {distance}");
+            assert_eq!(distance_extra(expected.0 as usize), expected.1, "distance {distance}");
         }
     }
 }

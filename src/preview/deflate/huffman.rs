@@ -104,11 +104,12 @@ impl Bits {
     }
 
     /// At most 56 bits at a time, which three words, or a match with its extra bits, stay below.
+    #[inline(always)]
     pub(super) fn put(&mut self, value: u64, count: u32) {
         self.pending |= value << self.count;
         self.count += count;
         if self.len + 8 > self.bytes.len() {
-            self.bytes.resize(2 * self.bytes.len(), 0);
+            self.grow();
         }
         self.bytes[self.len..self.len + 8].copy_from_slice(&self.pending.to_le_bytes());
         let whole = self.count & !7;
@@ -116,6 +117,11 @@ impl Bits {
         // In two steps, as 64 bits cannot be shifted out in one.
         self.pending = self.pending >> (whole / 2) >> (whole / 2);
         self.count -= whole;
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.bytes.resize(2 * self.bytes.len(), 0);
     }
 
     /// Hands over the whole bytes, and begins anew behind them.

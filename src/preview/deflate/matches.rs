@@ -8,9 +8,11 @@ const FARTHEST: usize = 32_767;
 
 /// How pixels are held while matches are looked for.
 pub(crate) trait Pixel: Copy + Eq {
-    /// Stands in front of each row: no match leads across the ends of rows. It is no pixel.
+    /// Stands between rows: no match leads across their ends. It is no pixel.
     const EDGE: Self;
-    /// Pixels that are compared at once.
+    /// Stands behind the pixels that are being looked at, and nowhere else: matches end there. It is no pixel.
+    const END: Self;
+    /// Pixels that are compared at once, at most [`WIDEST`].
     const WIDE: usize;
     /// How many of these agree from the start; 0 where there are fewer.
     fn common(a: &[Self], b: &[Self]) -> usize;
@@ -20,10 +22,12 @@ pub(crate) trait Pixel: Copy + Eq {
 }
 
 const HASH_BITS: u32 = 12;
+const WIDEST: usize = 8;
 
-/// Numbers of a palette; 255 is none of them.
+/// Numbers of a palette; 254 and 255 are none of them.
 impl Pixel for u8 {
     const EDGE: u8 = 255;
+    const END: u8 = 254;
     const WIDE: usize = 8;
 
     #[inline(always)]
@@ -47,6 +51,7 @@ impl Pixel for u8 {
 /// Red, green and blue, from the lowest byte on.
 impl Pixel for u32 {
     const EDGE: u32 = u32::MAX;
+    const END: u32 = u32::MAX - 1;
     const WIDE: usize = 4;
 
     #[inline(always)]
@@ -67,6 +72,7 @@ impl Pixel for u32 {
         (mixed >> (32 - HASH_BITS)) as usize
     }
 }
+
 /// Where a pixel, or a pair of pixels, was last seen: its number in the picture, edges counted, in the lower half, and its
 /// first byte, from the start of the data, in the upper half.
 #[derive(Clone, Copy)]
@@ -87,124 +93,226 @@ impl Place {
     fn byte(self) -> usize {
         (self.0 >> 32) as usize
     }
+
+    /// So many pixels on in the same row.
+    #[inline(always)]
+    fn plus(self, pixels: usize) -> Place {
+        Place(self.0 + (pixels as u64 | ((PIXEL * pixels) as u64) << 32))
+    }
 }
 
-/// Places, and behind them one for what shall not be noted.
-struct Table(Box<[Place; (1 << HASH_BITS) + 1]>);
+type Table = [Place; 1 << HASH_BITS];
 
-impl Table {
-    const NOWHERE: usize = 1 << HASH_BITS;
+/// Where each pixel, and each pair of neighbours, was seen last.
+struct Seen {
+    singles: Box<Table>,
+    pairs: Box<Table>,
+}
 
-    /// Notes a place, and says what was noted there.
-    #[inline(always)]
-    fn replace(&mut self, hash: usize, place: Place) -> Place {
-        std::mem::replace(&mut self.0[hash & (Self::NOWHERE - 1)], place)
+impl Seen {
+    /// What was never seen is taken for the first pixel, and compared like all others.
+    fn new(first: Place) -> Seen {
+        let table = || Box::new([first; 1 << HASH_BITS]);
+        Seen { singles: table(), pairs: table() }
     }
 
-    /// Notes a place if `wanted`.
+    /// Notes a place, and says where the first pixel, and both, were noted before.
     #[inline(always)]
-    fn note(&mut self, hash: usize, place: Place, wanted: bool) {
-        let at = if wanted { hash & (Self::NOWHERE - 1) } else { Self::NOWHERE };
-        self.0[at.min(Self::NOWHERE)] = place;
+    fn note<P: Pixel>(&mut self, one: P, two: P, place: Place) -> (Place, Place) {
+        let slot = |hash: usize| hash & ((1 << HASH_BITS) - 1);
+        (
+            std::mem::replace(&mut self.singles[slot(one.hash())], place),
+            std::mem::replace(&mut self.pairs[slot(one.hash_with(two))], place),
+        )
+    }
+}
+
+/// Pixels that are kept: twice as many as a match can reach back, since there may be an edge to each, and as many as are
+/// looked at.
+const RING: usize = 1 << 15;
+/// Pixels of a row that are looked at, at most, before the next ones are let in.
+const PIECE: usize = 1 << 13;
+const _: () = assert!(2 * (FARTHEST / PIXEL + 2) + PIECE <= RING);
+
+/// The latest pixels, each row behind an edge. A pixel lies at its number in the picture modulo [`RING`]; the first ones lie
+/// behind the last once more, so that several can be taken at once anywhere.
+struct Ring<P>(Box<[P; RING + WIDEST]>);
+
+impl<P: Pixel> Ring<P> {
+    fn new() -> Ring<P> {
+        Ring(Box::new([P::EDGE; RING + WIDEST]))
+    }
+
+    /// The pixels from number `start` on, fewer than [`RING`].
+    fn put(&mut self, start: usize, pixels: &[P]) {
+        let from = start % RING;
+        let (first, rest) = pixels.split_at(pixels.len().min(RING - from));
+        self.0[from..from + first.len()].copy_from_slice(first);
+        self.0[..rest.len()].copy_from_slice(rest);
+        if from < WIDEST || !rest.is_empty() {
+            self.0.copy_within(..WIDEST, RING);
+        }
+    }
+
+    /// [`Pixel::WIDE`] pixels from this one on.
+    #[inline(always)]
+    fn at(&self, pixel: usize) -> &[P] {
+        let at = pixel % RING;
+        &self.0[at..at + P::WIDE]
+    }
+
+    /// How many pixels agree from two places on, at most [`Pixel::WIDE`].
+    #[inline(always)]
+    fn common(&self, earlier: usize, later: usize) -> usize {
+        P::common(self.at(earlier), self.at(later))
+    }
+
+    /// The same, at most [`LONGEST`].
+    fn common_far(&self, earlier: usize, later: usize) -> usize {
+        let mut before = 0;
+        loop {
+            let same = self.common(earlier + before, later + before);
+            before += same;
+            if same < P::WIDE || before >= LONGEST {
+                return before.min(LONGEST);
+            }
+        }
     }
 }
 
 /// Looks for matches.
 pub(super) struct Finder<P> {
+    /// Pixels of a row, and bytes in front of it.
     width: usize,
     lead: usize,
-    /// The latest rows, each behind an edge: as many as a match can reach back to, and at most as many again; and edges.
-    pixels: Vec<P>,
-    reach: usize,
-    /// Number in the picture of the first of these pixels, and of the row that comes next.
-    first: usize,
-    number: usize,
-    singles: Table,
-    pairs: Table,
+    ring: Ring<P>,
+    /// Where the next row begins, and how many there were.
+    next: Place,
+    rows: usize,
+    seen: Seen,
+    /// The row before.
+    last: Vec<P>,
 }
 
 impl<P: Pixel> Finder<P> {
     pub(super) fn new(width: usize, lead: usize) -> Finder<P> {
-        // What was never seen is taken for the first pixel (number 1, behind its edge), and compared like all others.
-        let table = || Table(Box::new([Place::new(1, lead); (1 << HASH_BITS) + 1]));
-        let reach = (width + 1) * (FARTHEST / (PIXEL * width + lead).max(1) + 2);
-        let mut pixels = Vec::with_capacity(2 * reach + P::WIDE);
-        pixels.push(P::EDGE);
-        Finder { width, lead, pixels, reach, first: 0, number: 0, singles: table(), pairs: table() }
+        // Number 0 is an edge.
+        let next = Place::new(1, lead);
+        Finder { width, lead, ring: Ring::new(), next, rows: 0, seen: Seen::new(next), last: Vec::new() }
     }
 
     /// Tokens for the next row; returns whether it is the same as the last.
-    pub(super) fn row(&mut self, row: &[P], color: impl Fn(P) -> [u8; PIXEL], tokens: &mut Vec<Token>) -> bool {
-        let width = self.width;
-        if self.pixels.len() + width + 1 > 2 * self.reach {
-            let gone = self.pixels.len() - self.reach;
-            self.pixels.drain(..gone);
-            self.first += gone;
+    pub(super) fn row(&mut self, row: &[P], color: impl Fn(P) -> u32, tokens: &mut Vec<Token>) -> bool {
+        let (start, stride) = (self.next, self.stride());
+        let again = self.rows > 0 && self.last == row;
+        if again && stride <= FARTHEST {
+            self.ring.put(start.pixel(), row);
+            tokens.extend(std::iter::repeat_n(Token::copy(LONGEST, stride), row.len() / LONGEST));
+            if !row.len().is_multiple_of(LONGEST) {
+                tokens.push(Token::copy(row.len() % LONGEST, stride));
+            }
+        } else {
+            self.last.clear();
+            self.last.extend_from_slice(row);
+            let mut start = start;
+            for piece in row.chunks(PIECE) {
+                let end = start.plus(piece.len());
+                self.ring.put(start.pixel(), piece);
+                self.ring.put(end.pixel(), &[P::END]);
+                self.tokens_for(start, piece.len(), &color, tokens);
+                start = end;
+            }
         }
-        let start = self.pixels.len();
-        self.pixels.extend_from_slice(row);
-        // Room to compare several at once up to the end.
-        self.pixels.extend(std::iter::repeat_n(P::EDGE, P::WIDE));
-        let again = self.tokens_for(start, color, tokens);
-        self.number += 1;
-        self.pixels.truncate(start + width + 1);
+        let end = start.plus(row.len());
+        self.ring.put(end.pixel(), &[P::EDGE]);
+        self.next = Place::new(end.pixel() + 1, end.byte() + self.lead);
+        self.rows += 1;
         again
     }
 
-    /// The same for the row that begins at `pixels[start]`.
-    fn tokens_for(&mut self, start: usize, color: impl Fn(P) -> [u8; PIXEL], tokens: &mut Vec<Token>) -> bool {
-        let (width, pixels) = (self.width, &self.pixels[..]);
-        let stride = PIXEL * width + self.lead;
-        let above = start.checked_sub(width + 1);
-        let again = above.is_some_and(|above| pixels[above..above + width] == pixels[start..start + width]);
-        let above = above.filter(|_| stride <= FARTHEST);
-        if again && above.is_some() {
-            tokens.extend(std::iter::repeat_n(Token::copy(LONGEST, stride), width / LONGEST));
-            if !width.is_multiple_of(LONGEST) {
-                tokens.push(Token::copy(width % LONGEST, stride));
-            }
-            return again;
-        }
-        let row_byte = self.number * stride + self.lead;
+    /// Bytes from a row to the next.
+    fn stride(&self) -> usize {
+        PIXEL * self.width + self.lead
+    }
+
+    /// The same for `count` pixels from `start` on.
+    fn tokens_for(&mut self, start: Place, count: usize, color: impl Fn(P) -> u32, tokens: &mut Vec<Token>) {
+        let stride = self.stride();
+        let has_above = self.rows > 0 && stride <= FARTHEST;
         let mut x = 0;
-        while x < width {
-            let (at, byte, room) = (start + x, row_byte + PIXEL * x, LONGEST.min(width - x));
-            let &[one, two, three, four, ..] = &pixels[at..] else { break };
-            let here = Place::new(self.first + at, byte);
-            let single = self.singles.replace(one.hash(), here);
-            let pair = self.pairs.replace(one.hash_with(two), here);
-            // Which of the three is longest nobody can foretell, a processor neither: all are looked at, and compared as
-            // numbers.
-            let mut best = above.map_or(0, |above| rank(common(pixels, above + x, at, room), stride));
-            for place in [pair, single] {
-                let distance = byte - place.byte();
-                let found = rank(common(pixels, place.pixel().wrapping_sub(self.first), at, room), distance);
-                best = best.max(if distance.wrapping_sub(1) < FARTHEST { found } else { 0 });
+        while x < count {
+            let here = start.plus(x);
+            let &[one, two, three, four, ..] = self.ring.at(here.pixel()) else { break };
+            let (single, pair) = self.seen.note(one, two, here);
+            // Which of the two is longer nobody can foretell, a processor neither: both are compared, as numbers.
+            let above = here.pixel().wrapping_sub(self.width + 1);
+            let above_rank = if has_above { rank(self.ring.common(above, here.pixel()), stride) } else { 0 };
+            let pair_rank = self.rank_of(pair, here, Ring::common);
+            let (length, distance) = ranked(above_rank.max(pair_rank));
+            // But most matches are of two pixels, and nearly all others of three, which it does foretell: it need not wait
+            // for the length to begin with what follows.
+            if length == 2 {
+                tokens.push(Token::copy(2, distance));
+                self.seen.note(two, three, here.plus(1));
+                x += 2;
+                continue;
             }
-            let (length, distance) = ranked(best);
+            if length == 3 {
+                tokens.push(Token::copy(3, distance));
+                self.seen.note(two, three, here.plus(1));
+                self.seen.note(three, four, here.plus(2));
+                x += 3;
+                continue;
+            }
+            let (length, distance) = self.uncommon((above_rank, above), (pair_rank, pair), single, here);
             if length == 0 {
                 tokens.push(Token::pixel(color(one)));
                 x += 1;
                 continue;
             }
             tokens.push(Token::copy(length, distance));
-            // Most matches are of two or three pixels: these are noted without asking.
-            for (i, pair) in [(1, [two, three]), (2, [three, four])] {
-                let place = Place::new(here.pixel() + i, byte + PIXEL * i);
-                self.singles.note(pair[0].hash(), place, length > i);
-                self.pairs.note(pair[0].hash_with(pair[1]), place, length > i);
-            }
             // What is as in the row above was noted there.
-            if length > 3 && distance != stride {
-                for (i, pair) in pixels[at..=at + length].array_windows::<2>().enumerate().skip(3) {
-                    let place = Place::new(here.pixel() + i, byte + PIXEL * i);
-                    self.singles.note(pair[0].hash(), place, true);
-                    self.pairs.note(pair[0].hash_with(pair[1]), place, true);
-                }
+            for i in 1..if distance == stride { length.min(3) } else { length } {
+                let [one, two, ..] = self.ring.at(here.pixel() + i) else { break };
+                self.seen.note(*one, *two, here.plus(i));
             }
             x += length;
         }
-        again
+    }
+
+    /// The [`rank`] of the match at an earlier place, where it is near enough.
+    #[inline(always)]
+    fn rank_of(&self, place: Place, here: Place, common: impl Fn(&Ring<P>, usize, usize) -> usize) -> u32 {
+        let distance = here.byte().wrapping_sub(place.byte());
+        let rank = rank(common(&self.ring, place.pixel(), here.pixel()), distance);
+        if distance.wrapping_sub(1) < FARTHEST { rank } else { 0 }
+    }
+
+    /// Length and distance of the best match, where it is long or may be none.
+    #[inline(never)]
+    fn uncommon(
+        &self,
+        (above_rank, above): (u32, usize),
+        (pair_rank, pair): (u32, Place),
+        single: Place,
+        here: Place,
+    ) -> (usize, usize) {
+        let best = match ranked(above_rank.max(pair_rank)).0 {
+            // Where a pair was seen last is no other place than where its first pixel was, or a later one.
+            0 => self.rank_of(single, here, Ring::common),
+            length if length < P::WIDE => above_rank.max(pair_rank),
+            _ => {
+                let is_long = |rank| ranked(rank).0 == P::WIDE;
+                let above = if is_long(above_rank) {
+                    rank(self.ring.common_far(above, here.pixel()), self.stride())
+                } else {
+                    0
+                };
+                let pair = if is_long(pair_rank) { self.rank_of(pair, here, Ring::common_far) } else { 0 };
+                above.max(pair)
+            }
+        };
+        ranked(best)
     }
 }
 
@@ -219,29 +327,4 @@ fn rank(length: usize, distance: usize) -> u32 {
 #[inline(always)]
 fn ranked(rank: u32) -> (usize, usize) {
     ((rank >> 16) as usize, 0xffff - (rank & 0xffff) as usize)
-}
-
-/// How many pixels agree from two places on, at most `room`. Behind the later one there are [`Pixel::WIDE`] pixels at least;
-/// 0 where the earlier one does not exist.
-#[inline(always)]
-fn common<P: Pixel>(pixels: &[P], earlier: usize, later: usize, room: usize) -> usize {
-    let (a, b) = (pixels.get(earlier..).unwrap_or_default(), pixels.get(later..).unwrap_or_default());
-    let mut same = P::common(a, b);
-    if same == P::WIDE && room > P::WIDE {
-        same += common_far(&a[P::WIDE..], &b[P::WIDE..]);
-    }
-    same.min(room)
-}
-
-#[inline(never)]
-fn common_far<P: Pixel>(mut a: &[P], mut b: &[P]) -> usize {
-    let mut before = 0;
-    loop {
-        let same = P::common(a, b);
-        before += same;
-        if same < P::WIDE || before >= LONGEST {
-            return before;
-        }
-        (a, b) = (&a[same..], &b[same..]);
-    }
 }

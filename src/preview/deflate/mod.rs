@@ -2,8 +2,8 @@
 //!
 //! A general compressor spends most of its time on looking for matches byte by byte, and on these pictures that is more
 //! time than it takes to make them. Here a match begins and ends with a pixel, and only three places are tried: the pixel
-//! above, the last place with the same two pixels, the last with the same one. That finds nearly all there is to find. The
-//! result depends on nothing but the picture.
+//! above, the last place with the same two pixels, and failing these the last with the same one. That finds nearly all there
+//! is to find. The result depends on nothing but the picture.
 //!
 //! In: rows of pixels, as numbers of a palette or as they are. Out: one zlib stream of RGB pixels.
 
@@ -31,10 +31,7 @@ pub(crate) fn zlib(rgb: &[u8], row_len: usize, filter_bytes: bool) -> Vec<u8> {
     for row in rgb.chunks_exact(row_len.max(1)) {
         pixels.clear();
         pixels.extend(row.as_chunks::<PIXEL>().0.iter().map(|[r, g, b]| u32::from_le_bytes([*r, *g, *b, 0])));
-        stream.row(&pixels, |pixel| {
-            let [r, g, b, _] = pixel.to_le_bytes();
-            [r, g, b]
-        });
+        stream.row(&pixels, |pixel| pixel);
     }
     stream.finish()
 }
@@ -65,15 +62,25 @@ impl<P: Pixel> Zlib<P> {
         }
     }
 
-    /// Takes in a row; `color` says what a pixel's bytes are.
-    pub(crate) fn row(&mut self, row: &[P], color: impl Fn(P) -> [u8; PIXEL]) {
+    /// Takes in a row; `color` says what a pixel's bytes are: red the lowest, then green and blue, and a zero.
+    pub(crate) fn row(&mut self, row: &[P], color: impl Fn(P) -> u32) {
         if self.filter_bytes {
             self.tokens.push(Token::FILTER);
             self.checksum.write(&[0]);
         }
         if !self.finder.row(row, &color, &mut self.tokens) {
             self.rgb.resize(PIXEL * row.len(), 0);
-            self.rgb.as_chunks_mut().0.iter_mut().zip(row).for_each(|(bytes, pixel)| *bytes = color(*pixel));
+            let (fours, rest) = self.rgb.as_chunks_mut::<{ 4 * PIXEL }>();
+            let (pixels, last) = row.as_chunks();
+            for (bytes, pixels) in fours.iter_mut().zip(pixels) {
+                let [a, b, c, d] = pixels.map(&color);
+                let words = [a | b << 24, b >> 8 | c << 16, c >> 16 | d << 8];
+                bytes.as_chunks_mut().0.iter_mut().zip(words).for_each(|(bytes, word)| *bytes = word.to_le_bytes());
+            }
+            for (bytes, pixel) in rest.as_chunks_mut::<PIXEL>().0.iter_mut().zip(last) {
+                let [r, g, b, _] = color(*pixel).to_le_bytes();
+                *bytes = [r, g, b];
+            }
         }
         self.checksum.write(&self.rgb);
         if self.tokens.len() >= BLOCK {
@@ -108,7 +115,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % below
         };
-        for width in [1usize, 2, 3, 85, 86, 87, 172, 1280, 10_922, 10_923, 12_000] {
+        for width in [1usize, 2, 3, 85, 86, 87, 172, 1280, 8191, 8192, 8193, 10_922, 10_923, 12_000, 40_000] {
             for colors in [1u64, 2, 9, 64, 5000] {
                 let mut rgb = Vec::new();
                 while rgb.len() < 3 * width * 24 {
@@ -149,8 +156,10 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             state >> 16
         };
-        let color = |number: u8| [number.wrapping_mul(37), number, 255 - number];
-        for (width, colors) in [(1, 3), (7, 2), (8, 255), (100, 64), (1280, 70), (1280, 4), (11_000, 255)] {
+        let color = |number: u8| u32::from_le_bytes([number.wrapping_mul(37), number, 255 - number, 0]);
+        for (width, colors) in
+            [(1, 3), (7, 2), (8, 254), (100, 64), (1280, 70), (1280, 4), (11_000, 254), (30_000, 254)]
+        {
             let mut pixels: Vec<u8> = Vec::new();
             while pixels.len() < 60 * width {
                 let run = 1 + random() % if random() % 9 == 0 { 300 } else { 3 };
@@ -171,7 +180,9 @@ mod tests {
             packed.extend(stream.finish());
             let mut back = Vec::new();
             flate2::read::ZlibDecoder::new(&packed[..]).read_to_end(&mut back).expect("a zlib stream");
-            assert!(back == pixels.iter().flat_map(|number| color(*number)).collect::<Vec<u8>>(), "{width}, {colors}");
+            let expected: Vec<u8> =
+                pixels.iter().flat_map(|number| color(*number).to_le_bytes().into_iter().take(3)).collect();
+            assert!(back == expected, "{width}, {colors}");
         }
     }
 }
