@@ -23,7 +23,7 @@ use super::layout::Layout;
 use super::name::{self, Name};
 use super::range::DbRange;
 use super::settings::Settings;
-use super::spectrum::{Level, Spectrum, Values, store_db};
+use super::spectrum::{Level, Spectrum, Values, rounded, store_db};
 use super::vector::vectorised;
 
 const PAPER: Color = [22, 22, 26];
@@ -40,6 +40,8 @@ const BAND_PIXELS: usize = 48 << 10;
 
 /// Picture columns that are coloured at a time.
 const BLOCK: usize = 64;
+/// Levels that the widest vector units make shades of at once.
+const AT_ONCE: usize = 16;
 
 const SHADES: usize = Palette::SHADES;
 
@@ -255,7 +257,11 @@ impl<'a> DrawnValues<'a> {
         let lines: Vec<(usize, Range<usize>)> =
             self.lines.iter().map(|(row, y)| (*row, visible(*y))).filter(|(_, rows)| !rows.is_empty()).collect();
         let Some(lowest) = lines.iter().map(|(row, _)| *row).min() else { return };
-        let used = lowest..lines.iter().map(|(row, _)| row + 1).max().unwrap_or(lowest);
+        let end = lines.iter().map(|(row, _)| row + 1).max().unwrap_or(lowest);
+        // Some more, where there are, so that none are left over for one by one.
+        let len = (end - lowest).next_multiple_of(AT_ONCE).min(self.rows);
+        let start = lowest.min(self.rows - len);
+        let used = start..start + len;
         let mut shades = vec![0; BLOCK * used.len()];
         // Values lie column by column, the picture row by row: a few columns at a time, so that both stay in the cache.
         for (block, sources) in self.sources.chunks(BLOCK).enumerate() {
@@ -316,20 +322,14 @@ impl Shading {
     #[inline(always)]
     fn column(&self, source: &Source, left: &[u16], right: &[u16], shades: &mut [u8]) {
         if source.left == source.right {
-            shades.iter_mut().zip(left).for_each(|(shade, value)| *shade = to_shade(self.share(*value)));
+            shades.iter_mut().zip(left).for_each(|(shade, value)| *shade = rounded(self.share(*value)) as u8);
             return;
         }
         for ((shade, left), right) in shades.iter_mut().zip(left).zip(right) {
             let (left, right) = (self.share(*left), self.share(*right));
-            *shade = to_shade(left + (right - left) * source.right_share);
+            *shade = rounded(left + (right - left) * source.right_share) as u8;
         }
     }
-}
-
-/// Rounded; by way of a wider integer, which vector units have an instruction for.
-#[inline(always)]
-fn to_shade(share: f32) -> u8 {
-    (share + 0.5) as i32 as u8
 }
 
 vectorised! {
@@ -502,26 +502,34 @@ fn draw_level<P: Ink>(band: &mut Band<'_, P>, frame: &Frame, spectrum: &Spectrum
     if !band.meets(top, height) {
         return;
     }
-    let [strip, peak_ink, rms, clipped_ink] = [STRIP, PEAK, RMS, CLIPPED].map(|color| P::of(color, palette));
-    band.fill(plot.x, top, plot.width, height, strip);
+    let [strip, peak_ink, rms_ink, clipped_ink] = [STRIP, PEAK, RMS, CLIPPED].map(|color| P::of(color, palette));
     let count = spectrum.levels.len();
-    if count > 0 {
-        for x in 0..plot.width {
+    // How high each column's bars reach, and whether it is clipped.
+    let columns: Vec<([usize; 2], bool)> = (0..plot.width)
+        .filter(|_| count > 0)
+        .map(|x| {
             let first = x * count / plot.width;
             let end = ((x + 1) * count / plot.width).max(first + 1);
             let levels = &spectrum.levels[first..end];
-            let most = |value: fn(&Level) -> f32| levels.iter().map(value).fold(0.0, f32::max);
-            let clipped = levels.iter().any(|level| level.clipped > 0);
-            let peak_ink = if clipped { clipped_ink } else { peak_ink };
-            for (value, ink) in [(most(|level| level.peak), peak_ink), (most(|level| level.rms), rms)] {
-                let bar = strip_share(value) * height as f64;
-                let bar = bar.round() as usize;
-                band.fill(plot.x + x, top + height - bar, 1, bar, ink);
-            }
-            if clipped {
-                band.fill((plot.x + x).saturating_sub(zoom / 2), top, zoom, 6 * zoom, clipped_ink);
+            let bar = |value: fn(&Level) -> f32| {
+                (strip_share(levels.iter().map(value).fold(0.0, f32::max)) * height as f64).round() as usize
+            };
+            ([bar(|level| level.peak), bar(|level| level.rms)], levels.iter().any(|level| level.clipped > 0))
+        })
+        .collect();
+    for y in 0..height {
+        band.fill(plot.x, top + y, plot.width, 1, strip);
+        let line = band.line_mut(plot.x, top + y, plot.width);
+        for (pixel, ([peak, rms], clipped)) in line.iter_mut().zip(&columns) {
+            if height - y <= *rms {
+                *pixel = rms_ink;
+            } else if height - y <= *peak {
+                *pixel = if *clipped { clipped_ink } else { peak_ink };
             }
         }
+    }
+    for (x, _) in columns.iter().enumerate().filter(|(_, (_, clipped))| *clipped) {
+        band.fill((plot.x + x).saturating_sub(zoom / 2), top, zoom, 6 * zoom, clipped_ink);
     }
 }
 

@@ -58,11 +58,17 @@ const ZERO_DB: f32 = 30_001.0;
 /// dB as stored; −∞ becomes 0.
 #[inline(always)]
 pub(crate) fn store_db(db: f32) -> u16 {
-    // Where the last bit of the mantissa is worth one, an addition rounds to the nearest whole number; unlike a cast, compilers
-    // make a vector instruction of it.
+    let stored = rounded((db * 100.0 + ZERO_DB).clamp(1.0, 65_535.0));
+    if db == f32::NEG_INFINITY { 0 } else { stored as u16 }
+}
+
+/// The nearest whole number to one from 0 to 65,535 in the lower half; in the upper one is no number.
+#[inline(always)]
+pub(crate) fn rounded(value: f32) -> u32 {
+    // Where the last bit of the mantissa is worth one, an addition rounds; unlike a cast, compilers make a vector instruction
+    // of it.
     const ROUNDING: f32 = (1 << 23) as f32;
-    let stored = (db * 100.0 + ZERO_DB).clamp(1.0, 65_535.0) + ROUNDING;
-    if db == f32::NEG_INFINITY { 0 } else { stored.to_bits() as u16 }
+    (value + ROUNDING).to_bits()
 }
 
 /// The inverse of [`store_db`].

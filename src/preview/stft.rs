@@ -247,10 +247,14 @@ impl Kernel {
             }
             let width = LANES.min(self.bank.len() - first);
             for (frame, values) in C::Real::transpose(tile).into_iter().enumerate() {
-                let mut row = [0.0; LANES];
-                values.store(&mut row);
-                let at = frame * row_len + first;
-                rows[at..at + width].copy_from_slice(&row[..width]);
+                let place = &mut rows[frame * row_len + first..][..width];
+                if let Some(place) = place.first_chunk_mut() {
+                    values.store(place);
+                } else {
+                    let mut row = [0.0; LANES];
+                    values.store(&mut row);
+                    place.copy_from_slice(&row[..width]);
+                }
             }
         }
     }

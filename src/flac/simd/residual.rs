@@ -203,14 +203,11 @@ mod x86 {
         history: &mut History,
     ) -> u32 {
         if history.high.is_empty() {
-            history.high.resize(samples.len(), 0);
-            history.low.resize(samples.len(), 0);
-            let (high, low) = (&mut history.high[..], &mut history.low[..]);
-            (high[0], low[0]) = (samples[0] >> 12 << 16, (samples[0] & 0xFFF) << 16);
-            for (pair, (high, low)) in samples.windows(2).zip(high[1..].iter_mut().zip(&mut low[1..])) {
-                *high = ((pair[0] >> 12) & 0xFFFF) | (pair[1] >> 12 << 16);
-                *low = (pair[0] & 0xFFF) | ((pair[1] & 0xFFF) << 16);
-            }
+            let first = samples.first().copied().unwrap_or(0);
+            history.high.push(first >> 12 << 16);
+            history.high.extend(samples.windows(2).map(|pair| ((pair[0] >> 12) & 0xFFFF) | (pair[1] >> 12 << 16)));
+            history.low.push((first & 0xFFF) << 16);
+            history.low.extend(samples.windows(2).map(|pair| (pair[0] & 0xFFF) | ((pair[1] & 0xFFF) << 16)));
         }
         let (high, low) = (&history.high[..], &history.low[..]);
         return by_pairs!(run, isa, predictor, samples, high, low, folded);
