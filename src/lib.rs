@@ -58,4 +58,5 @@ pub mod source;
 mod spare;
 pub mod timestamp;
 pub mod transfer;
+mod vector;
 pub mod verify;

@@ -13,8 +13,8 @@ use super::level::{LevelMeter, LevelSum};
 use super::settings::{ChannelView, Kind, Settings};
 use super::spectrum::{Level, Spectrum, Values};
 use super::stft::{Edge, Stft, full_scale};
-use super::vector::vectorised;
 use crate::error::{Error, Result};
+use crate::vector::vectorised;
 
 /// Mel scale up to this sample rate in Hz; above, most of the spectrum lies beyond hearing, and the scale is linear.
 const GREATEST_MEL_RATE: u32 = 96_000;

@@ -4,7 +4,7 @@
 //! IEEE operations in the same order with both, and nothing is fused, so that the results are the same bits everywhere;
 //! tests compare the two.
 //!
-//! Together with [`complex`](super::complex) and [`vector`](super::vector) this is the only place in the preview with `unsafe`:
+//! Together with [`complex`](super::complex) and [`vector`](crate::vector) this is the only place in the preview with `unsafe`:
 //! the AVX instructions.
 
 #![allow(unsafe_code)]

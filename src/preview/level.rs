@@ -3,7 +3,7 @@
 //! In: the channels as integers. Out: per column the peak, the mean power over all channels and the number of
 //! clipped samples. All sums are of whole numbers, so that the way in which the samples arrive changes nothing.
 
-use super::vector::vectorised;
+use crate::vector::vectorised;
 
 /// That many samples in a row at full scale, of one sign and in one channel, count as clipped: a single one is
 /// merely a recording brought up to its full range.

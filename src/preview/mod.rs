@@ -55,7 +55,6 @@ mod render;
 mod settings;
 mod spectrum;
 pub mod stft;
-mod vector;
 
 pub use analyzer::Analyzer;
 pub use axes::elapsed_text;

@@ -5,7 +5,7 @@
 //! differently from one machine to the next.
 
 use super::spectrum::store_db;
-use super::vector::vectorised;
+use crate::vector::vectorised;
 
 /// Of what the sustained maximum leaves, the share of the maximum; the rest is the mean.
 const MAXIMUM_SHARE: f32 = 5.0 / 6.0;

@@ -24,7 +24,7 @@ use super::name::{self, Name};
 use super::range::DbRange;
 use super::settings::Settings;
 use super::spectrum::{Level, Spectrum, Values, rounded, store_db};
-use super::vector::vectorised;
+use crate::vector::vectorised;
 
 const PAPER: Color = [22, 22, 26];
 const INK: Color = [214, 214, 218];

@@ -11,9 +11,9 @@ use super::bands::Bank;
 use super::complex::{Complex, GATHERED, Point, Split};
 use super::fft::Plan;
 use super::lanes::{LANES, Lanes, Plain, Values};
-#[cfg(target_arch = "x86_64")]
-use super::vector::has_avx512;
 use crate::error::{Error, Result};
+#[cfg(target_arch = "x86_64")]
+use crate::vector::has_avx512;
 
 /// Where the first and last frames lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 //! FLAC carries at most 8 channels, so all calls work on a group of neighbouring channels of the interleaved whole.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::vector::vectorised;
 
 /// How one sample lies in the file. Names are those that ffmpeg uses, and stand in manifests: they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -267,11 +268,11 @@ pub fn planes_from_bytes(
     for plane in planes.iter_mut() {
         plane.resize(frames, 0);
     }
-    match format {
-        SampleFormat::S24Le => split_threes(bytes, channels, first_channel, planes, |b| i32::from_le_bytes(b) >> 8),
-        SampleFormat::S24Be => {
-            split_threes(bytes, channels, first_channel, planes, |b| i32::from_be_bytes(b) << 8 >> 8)
-        }
+    match (format, &mut *planes) {
+        (SampleFormat::S24Le, [plane]) if channels == 1 => fast_mono_24_le(bytes, plane),
+        (SampleFormat::S24Be, [plane]) if channels == 1 => fast_mono_24_be(bytes, plane),
+        (SampleFormat::S24Le, [left, right]) if channels == 2 => fast_stereo_24_le(bytes, left, right),
+        (SampleFormat::S24Be, [left, right]) if channels == 2 => fast_stereo_24_be(bytes, left, right),
         _ => for_format!(format, split, bytes, channels, first_channel, planes),
     }
     Ok(())
@@ -336,34 +337,64 @@ fn split_pairs<S: Sample<W>, const W: usize>(bytes: &[u8], left: &mut [i32], rig
     }
 }
 
-/// Samples of three bytes: each is loaded as four at once, of which `load` drops the first.
+vectorised! {
+    fn fast_mono_24_le(bytes: &[u8], plane: &mut [i32]) = mono_24::<false>
+}
+
+vectorised! {
+    fn fast_mono_24_be(bytes: &[u8], plane: &mut [i32]) = mono_24::<true>
+}
+
 #[inline(always)]
-fn split_threes(bytes: &[u8], channels: usize, first: usize, planes: &mut [Vec<i32>], load: impl Fn([u8; 4]) -> i32) {
-    if let [plane] = planes
-        && channels == 1
-    {
-        let ((fours, rest), (values, last)) = (bytes.as_chunks::<12>(), plane.as_chunks_mut::<4>());
-        for (values, four) in values.iter_mut().zip(fours) {
-            *values = std::array::from_fn(|i| load(word_of_three(four, i)));
-        }
-        for (value, [a, b, c]) in last.iter_mut().zip(rest.as_chunks().0) {
-            *value = load([0, *a, *b, *c]);
-        }
-        return;
+fn mono_24<const BIG: bool>(bytes: &[u8], plane: &mut [i32]) {
+    let ((fours, rest), (values, last)) = (bytes.as_chunks(), plane.as_chunks_mut());
+    for (values, four) in values.iter_mut().zip(fours) {
+        *values = four_24::<BIG>(four);
     }
-    for (channel, plane) in (first..channels).zip(planes) {
-        for (value, frame) in plane.iter_mut().zip(bytes.chunks_exact(3 * channels)) {
-            *value = load(word_of_three(frame, channel));
-        }
+    for (value, bytes) in last.iter_mut().zip(rest.as_chunks().0) {
+        *value = one_24::<BIG>(*bytes);
     }
 }
 
-/// Sample `i` of several with a byte in front: the last of the one before, or a zero.
+vectorised! {
+    fn fast_stereo_24_le(bytes: &[u8], left: &mut [i32], right: &mut [i32]) = stereo_24::<false>
+}
+
+vectorised! {
+    fn fast_stereo_24_be(bytes: &[u8], left: &mut [i32], right: &mut [i32]) = stereo_24::<true>
+}
+
 #[inline(always)]
-fn word_of_three(samples: &[u8], i: usize) -> [u8; 4] {
-    let from = (3 * i).saturating_sub(1);
-    let word = samples.get(from..from + 4).and_then(|word| word.first_chunk()).copied().unwrap_or_default();
-    (u32::from_le_bytes(word) << if i == 0 { 8 } else { 0 }).to_le_bytes()
+fn stereo_24<const BIG: bool>(bytes: &[u8], left: &mut [i32], right: &mut [i32]) {
+    let (fours, rest) = bytes.as_chunks();
+    let ((lefts, last_left), (rights, last_right)) = (left.as_chunks_mut(), right.as_chunks_mut());
+    for ((left, right), four) in lefts.iter_mut().zip(rights).zip(fours) {
+        let [a, b, c, d] = four_24::<BIG>(four);
+        (*left, *right) = ([a, c], [b, d]);
+    }
+    for ((left, right), pair) in last_left.iter_mut().zip(last_right).zip(rest.as_chunks::<6>().0) {
+        let [a, b, c, d, e, f] = *pair;
+        (*left, *right) = (one_24::<BIG>([a, b, c]), one_24::<BIG>([d, e, f]));
+    }
+}
+
+/// Four samples of three bytes. Each is loaded as four, one of a neighbour's among them, rather than byte by byte.
+#[inline(always)]
+fn four_24<const BIG: bool>(bytes: &[u8; 12]) -> [i32; 4] {
+    let word = |from: usize| {
+        let word = [bytes[from], bytes[from + 1], bytes[from + 2], bytes[from + 3]];
+        if BIG { i32::from_be_bytes(word) } else { i32::from_le_bytes(word) }
+    };
+    if BIG {
+        [word(0) >> 8, word(3) >> 8, word(6) >> 8, word(8) << 8 >> 8]
+    } else {
+        [word(0) << 8 >> 8, word(2) >> 8, word(5) >> 8, word(8) >> 8]
+    }
+}
+
+#[inline(always)]
+fn one_24<const BIG: bool>([a, b, c]: [u8; 3]) -> i32 {
+    (if BIG { i32::from_be_bytes([a, b, c, 0]) } else { i32::from_le_bytes([0, a, b, c]) }) >> 8
 }
 
 /// Frames of `C` channels, a number that the compiler knows.

@@ -19,7 +19,7 @@ macro_rules! vectorised {
         $(#[$doc])*
         $vis fn $name($($arg: $kind),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
-            if $crate::preview::vector::has_avx512() {
+            if $crate::vector::has_avx512() {
                 #[target_feature(enable = "avx512bw,avx512vl")]
                 fn avx512($($arg: $kind),*) $(-> $result)? {
                     $plain($($arg),*)
