@@ -247,9 +247,9 @@ impl ChunkSamples {
         Ok(ChunkSamples { tiff, format, channels, groups, remainder })
     }
 
-    /// Decodes segment `index` into the sample bytes of the source.
+    /// Decodes segment `index` into the sample bytes of the source, over whatever was in `out` before.
     fn decode(&self, index: usize, out: &mut Vec<u8>) -> Result<()> {
-        out.clear();
+        let mut filled = 0;
         let frame_bytes = self.channels * self.format.bytes_per_sample();
         let samples = self.groups[0].1.samples(index);
         let mut at = Vec::with_capacity(self.groups.len());
@@ -285,9 +285,10 @@ impl ChunkSamples {
                 }
             }
             let frames = block.unwrap_or(0) as usize;
-            let from = out.len();
-            out.resize(from + frames * frame_bytes, 0);
-            self.join(sample, &planes, &mut out[from..])?;
+            let end = filled + frames * frame_bytes;
+            out.resize(end.max(out.len()), 0);
+            self.join(sample, &planes, &mut out[filled..end])?;
+            filled = end;
             done += frames as u64;
         }
         if done != samples || at.iter().any(|(bytes, used, _)| *used != bytes.len()) {
@@ -295,6 +296,7 @@ impl ChunkSamples {
             let text = "the frames do not end where the seek table says";
             return Err(Error::mismatch(text).at_offset(place).at_path(&self.tiff.path));
         }
+        out.truncate(filled);
         Ok(())
     }
 

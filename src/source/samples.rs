@@ -298,7 +298,13 @@ pub fn bytes_from_planes<P: AsRef<[i32]>>(
     if planes.iter().any(|p| p.as_ref().len() != frames) {
         return Err(Error::new(ErrorKind::Usage, "the planes and the buffer differ in their number of frames"));
     }
-    for_format!(format, join, planes, channels, first_channel, bytes);
+    match (format, planes) {
+        (SampleFormat::S24Le, [plane]) if channels == 1 => fast_join_mono_24_le(plane.as_ref(), bytes),
+        (SampleFormat::S24Le, [left, right]) if channels == 2 => {
+            fast_join_stereo_24_le(left.as_ref(), right.as_ref(), bytes);
+        }
+        _ => for_format!(format, join, planes, channels, first_channel, bytes),
+    }
     Ok(())
 }
 
@@ -425,6 +431,47 @@ fn split_wide<S: Sample<W>, const W: usize, P: AsMut<[i32]>>(
             *value = S::load(frame[channel]);
         }
     }
+}
+
+vectorised! {
+    fn fast_join_mono_24_le(plane: &[i32], bytes: &mut [u8]) = join_mono_24_le
+}
+
+#[inline(always)]
+fn join_mono_24_le(plane: &[i32], bytes: &mut [u8]) {
+    let ((values, last), (fours, rest)) = (plane.as_chunks(), bytes.as_chunks_mut());
+    for (values, four) in values.iter().zip(fours) {
+        *four = bytes_of_four(*values);
+    }
+    for (value, place) in last.iter().zip(rest.as_chunks_mut().0) {
+        *place = S24Le::store(*value);
+    }
+}
+
+vectorised! {
+    fn fast_join_stereo_24_le(left: &[i32], right: &[i32], bytes: &mut [u8]) = join_stereo_24_le
+}
+
+#[inline(always)]
+fn join_stereo_24_le(left: &[i32], right: &[i32], bytes: &mut [u8]) {
+    let ((lefts, last_left), (rights, last_right)) = (left.as_chunks(), right.as_chunks());
+    let (fours, rest) = bytes.as_chunks_mut();
+    for ((&[a, c], &[b, d]), four) in lefts.iter().zip(rights).zip(fours) {
+        *four = bytes_of_four([a, b, c, d]);
+    }
+    for (value, place) in last_left.iter().chain(last_right).zip(rest.as_chunks_mut().0) {
+        *place = S24Le::store(*value);
+    }
+}
+
+/// Four samples of three bytes, little-endian, in whole words.
+#[inline(always)]
+fn bytes_of_four(values: [i32; 4]) -> [u8; 12] {
+    let [a, b, c, d] = values.map(|value| value as u32 & 0xff_ffff);
+    let words = [a | b << 24, b >> 8 | c << 16, c >> 16 | d << 8].map(u32::to_le_bytes);
+    let mut bytes = [0; 12];
+    bytes.copy_from_slice(words.as_flattened());
+    bytes
 }
 
 fn join<S: Sample<W>, const W: usize, P: AsRef<[i32]>>(planes: &[P], channels: usize, first: usize, bytes: &mut [u8]) {
