@@ -9,7 +9,6 @@ use std::sync::{Mutex, RwLock};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::archive::BATCH_BYTES;
 use crate::archive::pipeline::{self, Needs, Work, alone, into_inner, lock, shared};
 use crate::archive::write::{Expect, Extent, Sealed};
 use crate::error::{Error, Result};
@@ -18,7 +17,6 @@ use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
 use crate::parity::{Geometry, ShardHash, ShardHasher};
 use crate::positioned::{self, ReadAt};
-use crate::spare::Reused;
 
 /// Checksums of a proved TIFF.
 pub(crate) struct Proof {
@@ -29,8 +27,8 @@ pub(crate) struct Proof {
     pub(crate) shards: Vec<ShardHash>,
 }
 
-/// Bytes read back at a time: few enough to stay in the processor's cache for all of the sums.
-const STEP: u64 = BATCH_BYTES as u64;
+/// Bytes read back at a time: few enough to stay in the processor's nearest caches for all of the sums.
+const STEP: u64 = 64 << 10;
 
 /// Steps on the way at once: where threads share the sums, and where one only reads ahead for another.
 const SLOTS: usize = 4;
@@ -85,7 +83,7 @@ pub(crate) fn prove(
 /// A proof that is under way.
 struct Proving<'a> {
     /// Steps that were read, and where each begins in the file.
-    slots: Vec<RwLock<(u64, Reused<u8>)>>,
+    slots: Vec<RwLock<(u64, Vec<u8>)>>,
     back: Mutex<ReadBack<'a>>,
     /// SHA-256 of the file.
     whole: Mutex<Sha256>,
