@@ -74,7 +74,7 @@ impl Pixel for u32 {
 }
 
 /// Where a pixel, or a pair of pixels, was last seen: its number in the picture, edges counted, in the lower half, and its
-/// first byte, from the start of the data, in the upper half.
+/// first byte, from the start of the data, in the upper half. Pictures are of less than 4 GiB.
 #[derive(Clone, Copy)]
 struct Place(u64);
 
@@ -235,7 +235,7 @@ impl<P: Pixel> Finder<P> {
         PIXEL * self.width + self.lead
     }
 
-    /// The same for `count` pixels from `start` on.
+    /// Tokens for `count` pixels from `start` on, behind which stands the end.
     fn tokens_for(&mut self, start: Place, count: usize, color: impl Fn(P) -> u32, tokens: &mut Vec<Token>) {
         let stride = self.stride();
         let has_above = self.rows > 0 && stride <= FARTHEST;
@@ -298,7 +298,7 @@ impl<P: Pixel> Finder<P> {
         here: Place,
     ) -> (usize, usize) {
         let best = match ranked(above_rank.max(pair_rank)).0 {
-            // Where a pair was seen last is no other place than where its first pixel was, or a later one.
+            // Had the next pixel been the same there, too, it would be the place of the pair.
             0 => self.rank_of(single, here, Ring::common),
             length if length < P::WIDE => above_rank.max(pair_rank),
             _ => {
