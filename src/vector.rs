@@ -44,3 +44,12 @@ macro_rules! vectorised {
 }
 
 pub(crate) use vectorised;
+
+/// Four numbers of three bytes each, lowest byte first, put together in whole words. Their highest bytes must be zero.
+#[inline(always)]
+pub(crate) fn three_bytes_each([a, b, c, d]: [u32; 4]) -> [u8; 12] {
+    let words = [a | b << 24, b >> 8 | c << 16, c >> 16 | d << 8].map(u32::to_le_bytes);
+    let mut bytes = [0; 12];
+    bytes.copy_from_slice(words.as_flattened());
+    bytes
+}

@@ -5,7 +5,7 @@
 //! samples there are.
 
 use super::bands::{Bank, Norm, Scale};
-use super::columns::Columns;
+use super::columns::{Collector, Columns};
 use super::false_color::Indices;
 use super::grid::Grid;
 use super::layout::Layout;

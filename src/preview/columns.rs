@@ -52,6 +52,56 @@ pub(crate) struct Columns {
     closed: Statistics,
 }
 
+/// Collects frames, each at a place of its own.
+pub(super) trait Collector {
+    /// The newest frame, and which places it stands for.
+    fn newest(&mut self) -> &mut Newest;
+
+    /// Adds the newest frame once.
+    fn add(&mut self);
+
+    /// Takes in the next frame, centred on sample `centre`.
+    ///
+    /// The first may come late, as frames lie wholly within the recording: it stands for those that are missing as well.
+    fn push(&mut self, row: &[f32], centre: u64) {
+        self.newest().replace(row);
+        self.fill_up(centre + 1);
+    }
+
+    /// After the last frame: it also stands for those that are missing before sample `end`.
+    fn fill_up(&mut self, end: u64) {
+        while self.newest().is_due(end) {
+            self.add();
+        }
+    }
+}
+
+impl Collector for Columns {
+    fn newest(&mut self) -> &mut Newest {
+        &mut self.newest
+    }
+
+    fn add(&mut self) {
+        if self.frames_per_column == 1 {
+            let columns = &mut self.closed.maximum;
+            if columns.is_empty() {
+                *columns = u16::spare();
+                // Memory that is not used costs nothing, and moving it does.
+                columns.reserve_exact(self.capacity * self.row_len);
+            }
+            columns.extend_from_slice(&self.newest.packed);
+            return self.count_column();
+        }
+        fast_accumulate(&self.newest.row, &mut self.sum);
+        fast_raise(&mut self.maximum, &self.newest.packed);
+        self.neighbours.raise_sustained(&self.newest.packed, &mut self.sustained);
+        self.frames += 1;
+        if self.frames == self.frames_per_column {
+            self.close();
+        }
+    }
+}
+
 impl Columns {
     /// Columns of rows of `streams × bands` values, from frames `hop` apart at first and `final_hop` in the end.
     ///
@@ -82,42 +132,6 @@ impl Columns {
     /// That distance and the one at which it stays.
     pub fn hops(&self) -> (usize, usize) {
         (self.newest.hop, self.final_hop)
-    }
-
-    /// Takes in the next frame, centred on sample `centre`.
-    ///
-    /// The first may come late, as frames lie wholly within the recording: it stands for those that are missing as well.
-    pub fn push(&mut self, row: &[f32], centre: u64) {
-        self.newest.replace(row);
-        self.fill_up(centre + 1);
-    }
-
-    /// After the last frame: it also stands for those that are missing before sample `end`.
-    pub fn fill_up(&mut self, end: u64) {
-        while self.newest.is_due(end) {
-            self.add();
-        }
-    }
-
-    /// Adds the newest frame.
-    fn add(&mut self) {
-        if self.frames_per_column == 1 {
-            let columns = &mut self.closed.maximum;
-            if columns.is_empty() {
-                *columns = u16::spare();
-                // Memory that is not used costs nothing, and moving it does.
-                columns.reserve_exact(self.capacity * self.row_len);
-            }
-            columns.extend_from_slice(&self.newest.packed);
-            return self.count_column();
-        }
-        fast_accumulate(&self.newest.row, &mut self.sum);
-        fast_raise(&mut self.maximum, &self.newest.packed);
-        self.neighbours.raise_sustained(&self.newest.packed, &mut self.sustained);
-        self.frames += 1;
-        if self.frames == self.frames_per_column {
-            self.close();
-        }
     }
 
     /// Closes the column that was being filled.

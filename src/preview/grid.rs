@@ -4,7 +4,7 @@
 //! [`columns`](super::columns) explains. The frames are divided evenly among the columns, and a column becomes a row of
 //! levels as soon as its last frame has come: the columns are all that is kept, however long the recording.
 
-use super::columns::{Merged, Neighbours, Newest, dense_columns, sustained_share};
+use super::columns::{Collector, Merged, Neighbours, Newest, dense_columns, sustained_share};
 use super::packed::{fast_accumulate, fast_levels, fast_raise, pack};
 use crate::spare::Spare;
 
@@ -25,6 +25,31 @@ pub(crate) struct Grid {
     frames: u64,
     neighbours: Neighbours,
     levels: Vec<u16>,
+}
+
+impl Collector for Grid {
+    fn newest(&mut self) -> &mut Newest {
+        &mut self.newest
+    }
+
+    fn add(&mut self) {
+        self.taken += 1;
+        if self.share > 0.0 {
+            self.neighbours.raise_sustained(&self.newest.packed, &mut self.column.sustained);
+        }
+        if self.frames == 0 && self.taken == self.until {
+            let at = self.levels.len();
+            self.levels.extend_from_slice(&self.newest.packed);
+            fast_levels(&mut self.levels[at..]);
+            return self.begin_column();
+        }
+        fast_accumulate(&self.newest.row, &mut self.column.sum);
+        fast_raise(&mut self.column.maximum, &self.newest.packed);
+        self.frames += 1;
+        if self.taken == self.until {
+            self.close();
+        }
+    }
 }
 
 impl Grid {
@@ -78,41 +103,6 @@ impl Grid {
         let (frames, columns) = self.frames_of;
         let end = (column as u128 + 1) * u128::from(frames);
         u64::try_from(end.div_ceil(u128::from(columns))).unwrap_or(u64::MAX)
-    }
-
-    /// Takes in the next frame, centred on sample `centre`.
-    ///
-    /// The first may come late, as frames lie wholly within the recording: it stands for those that are missing as well.
-    pub fn push(&mut self, row: &[f32], centre: u64) {
-        self.newest.replace(row);
-        self.fill_up(centre + 1);
-    }
-
-    /// After the last frame: it also stands for those that are missing before sample `end`.
-    pub fn fill_up(&mut self, end: u64) {
-        while self.newest.is_due(end) {
-            self.add();
-        }
-    }
-
-    /// Adds the newest frame.
-    fn add(&mut self) {
-        self.taken += 1;
-        if self.share > 0.0 {
-            self.neighbours.raise_sustained(&self.newest.packed, &mut self.column.sustained);
-        }
-        if self.frames == 0 && self.taken == self.until {
-            let at = self.levels.len();
-            self.levels.extend_from_slice(&self.newest.packed);
-            fast_levels(&mut self.levels[at..]);
-            return self.begin_column();
-        }
-        fast_accumulate(&self.newest.row, &mut self.column.sum);
-        fast_raise(&mut self.column.maximum, &self.newest.packed);
-        self.frames += 1;
-        if self.taken == self.until {
-            self.close();
-        }
     }
 
     /// Closes the column that was being filled.

@@ -134,9 +134,9 @@ pub fn render(spectrum: &Spectrum, range: &DbRange, labels: &Labels, settings: &
 
 /// A picture that is drawn band by band.
 pub struct Drawing<'a> {
-    spectrum: &'a Spectrum,
     frame: Frame,
     values: DrawnValues<'a>,
+    bars: Vec<LevelBars>,
     sketch: Sketch,
     palette: Palette,
 }
@@ -156,7 +156,9 @@ impl<'a> Drawing<'a> {
         }
         let shades = std::array::from_fn(|shade| table[shade * 255 / (SHADES - 1)]);
         let palette = Palette::new(shades, [PAPER, STRIP, PEAK, RMS, CLIPPED].into_iter().chain(sketch.colors()));
-        Drawing { spectrum, values: DrawnValues::new(spectrum, &frame, &range), frame, sketch, palette }
+        // Without axes there is no strip.
+        let bars = if frame.layout.axes { level_bars(spectrum, &frame) } else { Vec::new() };
+        Drawing { values: DrawnValues::new(spectrum, &frame, &range), bars, frame, sketch, palette }
     }
 
     /// In pixels.
@@ -187,7 +189,7 @@ impl<'a> Drawing<'a> {
     /// # Errors
     /// Those of `take`, which is not called again then.
     pub fn deflate<E>(&self, take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        match self.spectrum.values {
+        match self.values.values {
             Values::Levels(_) if self.palette.is_small() => self.deflate_as::<u8, E>(take),
             _ => self.deflate_as::<u32, E>(take),
         }
@@ -213,7 +215,7 @@ impl<'a> Drawing<'a> {
             band.move_to(top..height.min(top + step), PAPER);
             self.values.draw(&self.frame, &self.palette, &mut band);
             if self.frame.layout.axes {
-                draw_level(&mut band, &self.frame, self.spectrum, &self.palette);
+                draw_level(&mut band, &self.frame, &self.bars, &self.palette);
                 self.sketch.draw(&mut band);
             }
             take(&band)?;
@@ -496,39 +498,52 @@ fn draw_frequencies(p: &mut Sketch, frame: &Frame, spectrum: &Spectrum) {
     p.text(4 * zoom, plot.y, zoom, "kHz", FAINT);
 }
 
-fn draw_level<P: Ink>(band: &mut Band<'_, P>, frame: &Frame, spectrum: &Spectrum, palette: &Palette) {
+/// A column of the level strip: how high its bars reach, in pixels, and whether it is clipped.
+struct LevelBars {
+    peak: usize,
+    rms: usize,
+    clipped: bool,
+}
+
+/// Those of all columns; none where there are no levels.
+fn level_bars(spectrum: &Spectrum, frame: &Frame) -> Vec<LevelBars> {
+    let (width, count) = (frame.plot.width, spectrum.levels.len());
+    let height = (STRIP_HEIGHT * frame.layout.zoom) as f64;
+    let bars = |x: usize| {
+        let first = x * count / width;
+        let end = ((x + 1) * count / width).max(first + 1);
+        let levels = &spectrum.levels[first..end];
+        let bar = |value: fn(&Level) -> f32| {
+            (strip_share(levels.iter().map(value).fold(0.0, f32::max)) * height).round() as usize
+        };
+        LevelBars {
+            peak: bar(|level| level.peak),
+            rms: bar(|level| level.rms),
+            clipped: levels.iter().any(|level| level.clipped > 0),
+        }
+    };
+    (0..width).filter(|_| count > 0).map(bars).collect()
+}
+
+fn draw_level<P: Ink>(band: &mut Band<'_, P>, frame: &Frame, bars: &[LevelBars], palette: &Palette) {
     let (plot, zoom) = (frame.plot, frame.layout.zoom);
     let (top, height) = (frame.strip_y, STRIP_HEIGHT * zoom);
     if !band.meets(top, height) {
         return;
     }
     let [strip, peak_ink, rms_ink, clipped_ink] = [STRIP, PEAK, RMS, CLIPPED].map(|color| P::of(color, palette));
-    let count = spectrum.levels.len();
-    // How high each column's bars reach, and whether it is clipped.
-    let columns: Vec<([usize; 2], bool)> = (0..plot.width)
-        .filter(|_| count > 0)
-        .map(|x| {
-            let first = x * count / plot.width;
-            let end = ((x + 1) * count / plot.width).max(first + 1);
-            let levels = &spectrum.levels[first..end];
-            let bar = |value: fn(&Level) -> f32| {
-                (strip_share(levels.iter().map(value).fold(0.0, f32::max)) * height as f64).round() as usize
-            };
-            ([bar(|level| level.peak), bar(|level| level.rms)], levels.iter().any(|level| level.clipped > 0))
-        })
-        .collect();
     for y in 0..height {
         band.fill(plot.x, top + y, plot.width, 1, strip);
         let line = band.line_mut(plot.x, top + y, plot.width);
-        for (pixel, ([peak, rms], clipped)) in line.iter_mut().zip(&columns) {
-            if height - y <= *rms {
+        for (pixel, bars) in line.iter_mut().zip(bars) {
+            if height - y <= bars.rms {
                 *pixel = rms_ink;
-            } else if height - y <= *peak {
-                *pixel = if *clipped { clipped_ink } else { peak_ink };
+            } else if height - y <= bars.peak {
+                *pixel = if bars.clipped { clipped_ink } else { peak_ink };
             }
         }
     }
-    for (x, _) in columns.iter().enumerate().filter(|(_, (_, clipped))| *clipped) {
+    for (x, _) in bars.iter().enumerate().filter(|(_, bars)| bars.clipped) {
         band.fill((plot.x + x).saturating_sub(zoom / 2), top, zoom, 6 * zoom, clipped_ink);
     }
 }

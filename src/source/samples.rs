@@ -9,7 +9,7 @@
 //! FLAC carries at most 8 channels, so all calls work on a group of neighbouring channels of the interleaved whole.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::vector::vectorised;
+use crate::vector::{three_bytes_each, vectorised};
 
 /// How one sample lies in the file. Names are those that ffmpeg uses, and stand in manifests: they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -464,14 +464,9 @@ fn join_stereo_24_le(left: &[i32], right: &[i32], bytes: &mut [u8]) {
     }
 }
 
-/// Four samples of three bytes, little-endian, in whole words.
 #[inline(always)]
 fn bytes_of_four(values: [i32; 4]) -> [u8; 12] {
-    let [a, b, c, d] = values.map(|value| value as u32 & 0xff_ffff);
-    let words = [a | b << 24, b >> 8 | c << 16, c >> 16 | d << 8].map(u32::to_le_bytes);
-    let mut bytes = [0; 12];
-    bytes.copy_from_slice(words.as_flattened());
-    bytes
+    three_bytes_each(values.map(|value| value as u32 & 0xff_ffff))
 }
 
 fn join<S: Sample<W>, const W: usize, P: AsRef<[i32]>>(planes: &[P], channels: usize, first: usize, bytes: &mut [u8]) {

@@ -186,9 +186,8 @@ pub(super) struct Finder<P> {
     width: usize,
     lead: usize,
     ring: Ring<P>,
-    /// Where the next row begins, and how many there were.
+    /// Where the next row begins.
     next: Place,
-    rows: usize,
     seen: Seen,
     /// The row before.
     last: Vec<P>,
@@ -198,13 +197,13 @@ impl<P: Pixel> Finder<P> {
     pub(super) fn new(width: usize, lead: usize) -> Finder<P> {
         // Number 0 is an edge.
         let next = Place::new(1, lead);
-        Finder { width, lead, ring: Ring::new(), next, rows: 0, seen: Seen::new(next), last: Vec::new() }
+        Finder { width, lead, ring: Ring::new(), next, seen: Seen::new(next), last: Vec::new() }
     }
 
     /// Tokens for the next row; returns whether it is the same as the last.
     pub(super) fn row(&mut self, row: &[P], color: impl Fn(P) -> u32, tokens: &mut Vec<Token>) -> bool {
         let (start, stride) = (self.next, self.stride());
-        let again = self.rows > 0 && self.last == row;
+        let again = self.last == row;
         if again && stride <= FARTHEST {
             self.ring.put(start.pixel(), row);
             tokens.extend(std::iter::repeat_n(Token::copy(LONGEST, stride), row.len() / LONGEST));
@@ -226,7 +225,6 @@ impl<P: Pixel> Finder<P> {
         let end = start.plus(row.len());
         self.ring.put(end.pixel(), &[P::EDGE]);
         self.next = Place::new(end.pixel() + 1, end.byte() + self.lead);
-        self.rows += 1;
         again
     }
 
@@ -238,7 +236,8 @@ impl<P: Pixel> Finder<P> {
     /// Tokens for `count` pixels from `start` on, behind which stands the end.
     fn tokens_for(&mut self, start: Place, count: usize, color: impl Fn(P) -> u32, tokens: &mut Vec<Token>) {
         let stride = self.stride();
-        let has_above = self.rows > 0 && stride <= FARTHEST;
+        // In the first row there is none.
+        let has_above = self.next.byte() > self.lead && stride <= FARTHEST;
         let mut x = 0;
         while x < count {
             let here = start.plus(x);

@@ -16,6 +16,8 @@ use huffman::Bits;
 use matches::Finder;
 pub(crate) use matches::Pixel;
 
+use crate::vector::three_bytes_each;
+
 /// Bytes per pixel.
 const PIXEL: usize = 3;
 /// Longest match of the format in whole pixels.
@@ -70,12 +72,10 @@ impl<P: Pixel> Zlib<P> {
         }
         if !self.finder.row(row, &color, &mut self.tokens) {
             self.rgb.resize(PIXEL * row.len(), 0);
-            let (fours, rest) = self.rgb.as_chunks_mut::<{ 4 * PIXEL }>();
+            let (fours, rest) = self.rgb.as_chunks_mut();
             let (pixels, last) = row.as_chunks();
             for (bytes, pixels) in fours.iter_mut().zip(pixels) {
-                let [a, b, c, d] = pixels.map(&color);
-                let words = [a | b << 24, b >> 8 | c << 16, c >> 16 | d << 8];
-                bytes.as_chunks_mut().0.iter_mut().zip(words).for_each(|(bytes, word)| *bytes = word.to_le_bytes());
+                *bytes = three_bytes_each(pixels.map(&color));
             }
             for (bytes, pixel) in rest.as_chunks_mut::<PIXEL>().0.iter_mut().zip(last) {
                 let [r, g, b, _] = color(*pixel).to_le_bytes();
