@@ -106,6 +106,16 @@ impl Lane {
         frames.div_ceil(self.block as u64).div_ceil(self.seek_blocks)
     }
 
+    /// The seek table of a chunk of `frames`, of which each point's `offsets` are known.
+    pub(crate) fn seek_table(&self, frames: u64, offsets: &[u64]) -> impl Iterator<Item = SeekPoint> {
+        let step = self.seek_blocks * self.block as u64;
+        offsets.iter().zip((0..).step_by(step as usize)).map(move |(&offset, sample)| SeekPoint {
+            sample,
+            offset,
+            frame_samples: frames.saturating_sub(sample).min(self.block as u64) as u16,
+        })
+    }
+
     /// Whether the bytes that a FLAC's MD5 is taken over are the ones that the reader hands over.
     fn source_bytes_are_hashed(&self) -> bool {
         self.groups.len() == 1 && samples::md5_bytes_are_source_bytes(self.format)
@@ -254,7 +264,8 @@ struct Track {
     bytes: u64,
     min_frame: u32,
     max_frame: u32,
-    seek: Vec<SeekPoint>,
+    /// Where the frames begin that the seek table names, in bytes from the first.
+    seek: Vec<u64>,
 }
 
 /// What is left of a chunk once its samples have been encoded.
@@ -274,7 +285,8 @@ pub(crate) struct FinishedTrack {
     pub(crate) bytes: u64,
     pub(crate) min_frame: u32,
     pub(crate) max_frame: u32,
-    pub(crate) seek: Vec<SeekPoint>,
+    /// Where the frames begin that the seek table names, in bytes from the first.
+    pub(crate) seek: Vec<u64>,
 }
 
 /// The parts of a run that do not change from chunk to chunk.
@@ -525,7 +537,7 @@ impl Output<'_> {
             let mut sample = self.frames;
             for (&len, &frames) in group.lens.iter().zip(&run.block_frames) {
                 if (sample / lane.block as u64).is_multiple_of(lane.seek_blocks) {
-                    track.seek.push(SeekPoint { sample, offset: track.bytes, frame_samples: frames as u16 });
+                    track.seek.push(track.bytes);
                 }
                 track.min_frame = track.min_frame.min(len);
                 track.max_frame = track.max_frame.max(len);

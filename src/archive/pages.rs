@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use crate::archive::chunk::FinishedTrack;
+use crate::archive::chunk::{FinishedTrack, Lane};
 use crate::archive::write::{ChunkFile, Spool};
 use crate::container::{self, Compression, DeflatePageWriter, PageLayout, Pixels, RawPage, Strip};
 use crate::error::{Error, Result};
-use crate::flac::{HeaderWriter, SeekTable, StreamFormat, StreamInfo, VorbisComment};
+use crate::flac::{BlockType, HeaderWriter, SeekTable, StreamInfo, VorbisComment};
 use crate::format::Role;
 use crate::interrupt::Interrupt;
 use crate::positioned::ReadAt;
@@ -143,24 +143,24 @@ pub(crate) fn remainder(file: &mut ChunkFile, spool: Spool, index: &RemainderInd
     Ok(Some(RawPage { offset: at, length }.rows(Role::Remainder { length }.to_description()?)?))
 }
 
-/// What the metadata blocks in front of a chunk's frames say beside STREAMINFO and SEEKTABLE.
+/// The metadata blocks in front of the frames of group `group` of a chunk of `frames`.
 pub(crate) fn flac_header(
-    stream: StreamFormat,
-    block: usize,
+    lane: &Lane,
+    group: usize,
     frames: u64,
-    track: &mut FinishedTrack,
+    track: &FinishedTrack,
     comment: &VorbisComment,
 ) -> Result<Vec<u8>> {
-    let mut info = StreamInfo::new(&stream);
-    info.min_block_size = block as u16;
-    info.max_block_size = block as u16;
+    let mut info = StreamInfo::new(&lane.streams[group]);
+    info.min_block_size = lane.block as u16;
+    info.max_block_size = lane.block as u16;
     info.min_frame_bytes = track.min_frame;
     info.max_frame_bytes = track.max_frame;
     info.total_samples = frames;
     info.md5 = track.md5;
     let mut header = HeaderWriter::new(info);
     if !track.seek.is_empty() {
-        header.push_seek_table(&SeekTable { points: std::mem::take(&mut track.seek) })?;
+        header.push(BlockType::SeekTable, SeekTable::content_of(lane.seek_table(frames, &track.seek)))?;
     }
     header.push_vorbis_comment(comment)?;
     header.padded_to_multiple(ROW, track.bytes)

@@ -351,7 +351,7 @@ impl<'a> Source<'a> {
         let EncodedChunk { frames, tracks, remainder, analyzer } = encoded;
         let mut flacs = Vec::new();
         for (g, mut track) in tracks.into_iter().enumerate() {
-            let header = pages::flac_header(lane.streams[g], lane.block, frames, &mut track, &comments[g])?;
+            let header = pages::flac_header(lane, g, frames, &track, &comments[g])?;
             let len = header.len() as u64 + track.bytes;
             let offset = match track.spool.take() {
                 None => {

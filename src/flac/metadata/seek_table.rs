@@ -63,8 +63,13 @@ impl SeekTable {
 
     /// The block's content.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut content = Vec::with_capacity(self.points.len() * POINT_BYTES);
-        for point in &self.points {
+        SeekTable::content_of(self.points.iter().copied())
+    }
+
+    /// The content of a block with these points.
+    pub fn content_of(points: impl Iterator<Item = SeekPoint>) -> Vec<u8> {
+        let mut content = Vec::with_capacity(points.size_hint().0 * POINT_BYTES);
+        for point in points {
             content.extend_from_slice(&point.sample.to_be_bytes());
             content.extend_from_slice(&point.offset.to_be_bytes());
             content.extend_from_slice(&point.frame_samples.to_be_bytes());
