@@ -10,7 +10,7 @@ mod seal;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -86,8 +86,6 @@ struct Source<'a> {
     pending: Vec<Pending>,
     total_frames: u64,
     range: RangeEstimator,
-    /// Held while a picture is drawn: one at a time, since it is the largest thing in memory.
-    drawing: Mutex<()>,
 }
 
 impl<'a> Source<'a> {
@@ -128,7 +126,6 @@ impl<'a> Source<'a> {
             pending: Vec::new(),
             total_frames: 0,
             range: RangeEstimator::new(),
-            drawing: Mutex::new(()),
         })
     }
 

@@ -4,15 +4,14 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::Source;
 use super::finished::{Finished, discard_all, sidecar_name};
-use super::pending::Pending;
+use super::pending::{FlacPlace, Pending};
 use crate::archive::pages;
 use crate::archive::prove::{self, Proof};
-use crate::archive::write::Scratch;
+use crate::archive::write::{Scratch, Sealed};
 use crate::container::{self, RawPage};
 use crate::error::{Error, Result};
 use crate::format::{self, ChunkMetadata, Role};
@@ -20,6 +19,20 @@ use crate::manifest::{self, ChunkRecord, GroupRecord, Real, Restore, Sha256Sum, 
 use crate::parity::{self, Geometry, Subject};
 use crate::preview::{self, Drawing, Labels};
 use crate::timestamp;
+
+/// Temporary path → path relative to the archive folder.
+type Renames = Vec<(PathBuf, String)>;
+
+/// A chunk whose files are complete and have not been read back.
+struct Complete {
+    sealed: Sealed,
+    temp: PathBuf,
+    png: Option<Scratch>,
+    index: u64,
+    start: u64,
+    frames: u64,
+    flacs: Vec<FlacPlace>,
+}
 
 impl Source<'_> {
     pub(super) fn page0(&self, index: u64, count: u64, start: u64, sha: &str, spectrogram: Value) -> Value {
@@ -61,19 +74,40 @@ impl Source<'_> {
             last.spectrum.park(last.parked.path())?;
         }
         let frames: Vec<u64> = pending.iter().map(|p| p.frames).collect();
-        let count = pending.len() as u64;
         let range = self.ctx.options.preview.db_range.unwrap_or_else(|| self.range.range());
-        let this = &self;
-        let sealed =
-            pending.into_par_iter().map(|p| this.seal(p, count, &frames, sha, &range)).collect::<Result<Vec<_>>>()?;
         let mut renames = Vec::new();
         let mut chunks = Vec::new();
-        for (record, mut paths) in sealed {
+        for (record, mut paths) in self.seal_and_prove(pending, &frames, sha, &range)? {
             renames.append(&mut paths);
             chunks.push(record);
         }
         let record = self.record(sha, modified, chunks);
         Ok(Finished { record, renames, removes: Vec::new(), notes: self.opened.notes.clone() })
+    }
+
+    /// This thread draws the pictures and completes the files, one after the other: a picture is the largest thing in memory. Others
+    /// prove what is complete.
+    fn seal_and_prove(
+        &self,
+        pending: Vec<Pending>,
+        frames: &[u64],
+        sha: Sha256Sum,
+        range: &preview::DbRange,
+    ) -> Result<Vec<(ChunkRecord, Renames)>> {
+        let count = pending.len();
+        let mut proved: Vec<_> = pending.iter().map(|_| None).collect();
+        rayon::scope(|scope| {
+            for (chunk, outcome) in pending.into_iter().zip(&mut proved) {
+                match self.seal(chunk, count as u64, frames, sha, range) {
+                    Ok(complete) => scope.spawn(move |_| *outcome = Some(self.prove(complete, count == 1))),
+                    Err(e) => {
+                        *outcome = Some(Err(e));
+                        break;
+                    }
+                }
+            }
+        });
+        proved.into_iter().flatten().collect()
     }
 
     fn seal(
@@ -83,29 +117,26 @@ impl Source<'_> {
         frames: &[u64],
         sha: Sha256Sum,
         range: &preview::DbRange,
-    ) -> Result<(ChunkRecord, Vec<(PathBuf, String)>)> {
-        let ctx = self.ctx;
+    ) -> Result<Complete> {
         let Pending { parked, index, start, flacs, others, spectrum, .. } = pending;
         let temp = parked.path().to_path_buf();
         let mut out = parked.reopen()?;
         let labels = self.labels(index, count, start);
-        let settings = &ctx.options.preview;
+        let settings = &self.ctx.options.preview;
+        let spectrum = spectrum.take()?;
+        let drawing = Drawing::new(&spectrum, range, &labels, settings);
+        let about = preview::describe(&spectrum, range, &labels, settings);
+        let mut page0 = self.page0(index, count, start, &sha.to_string(), about);
+        page0["metadata"]["num_samples"] = json!(frames[index as usize]);
         let mut png = None;
-        let mut layouts = {
-            let _alone = self.drawing.lock().unwrap_or_else(|e| e.into_inner());
-            let spectrum = spectrum.take()?;
-            let drawing = Drawing::new(&spectrum, range, &labels, settings);
-            let about = preview::describe(&spectrum, range, &labels, settings);
-            let mut page0 = self.page0(index, count, start, &sha.to_string(), about);
-            page0["metadata"]["num_samples"] = json!(frames[index as usize]);
-            if ctx.options.preview_png {
-                let encoded = preview::encode_png(&drawing.picture());
-                png = Some(Scratch::write(temp.with_extension("png"), &encoded)?);
-            }
-            vec![pages::picture(&mut out, &drawing, container::to_ascii_json(&page0))?]
-        };
-        layouts[0].text_tags = self.opened.about.text_tags(labels.chunk_start());
-        layouts[0].xmp = self.opened.about.xmp(labels.chunk_start());
+        if self.ctx.options.preview_png {
+            let encoded = preview::encode_png(&drawing.picture());
+            png = Some(Scratch::write(temp.with_extension("png"), &encoded)?);
+        }
+        let mut picture = pages::picture(&mut out, &drawing, container::to_ascii_json(&page0))?;
+        picture.text_tags = self.opened.about.text_tags(labels.chunk_start());
+        picture.xmp = self.opened.about.xmp(labels.chunk_start());
+        let mut layouts = vec![picture];
         for flac in &flacs {
             let role = Role::Flac {
                 embedded_flac_bytes: true,
@@ -123,10 +154,17 @@ impl Source<'_> {
         }
         layouts.extend(others);
         let sealed = out.seal(&layouts)?;
+        Ok(Complete { sealed, temp, png, index, start, frames: frames[index as usize], flacs })
+    }
+
+    /// Reads a chunk's TIFF back, and says what the manifest records of it and what its files are to be called.
+    fn prove(&self, complete: Complete, alone: bool) -> Result<(ChunkRecord, Renames)> {
+        let ctx = self.ctx;
+        let Complete { sealed, temp, png, index, start, frames, flacs } = complete;
         let places: Vec<(u64, u64)> = flacs.iter().map(|f| (f.offset, f.len)).collect();
         let geometry = ctx.options.parity.map(|share| Geometry::for_file(sealed.len, share)).transpose()?;
         let Proof { tiff_sha256, flac_sha256, shards } =
-            prove::prove(&sealed, &places, geometry, self.threads_idle && count == 1, &ctx.interrupt)?;
+            prove::prove(&sealed, &places, geometry, self.threads_idle && alone, &ctx.interrupt)?;
         let tiff_path = manifest::chunk_tiff_name(self.base, index);
         let mut record = ChunkRecord {
             chunk_id: manifest::chunk_id(index),
@@ -134,7 +172,7 @@ impl Source<'_> {
             start_time_seconds: Real::seconds(start, Real::from(self.opened.sample_rate)),
             size_bytes: Some(sealed.len),
             start_sample: Some(start),
-            num_samples: Some(frames[index as usize]),
+            num_samples: Some(frames),
             tiff_sha256: Some(tiff_sha256),
             ..ChunkRecord::default()
         };
