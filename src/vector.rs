@@ -5,23 +5,38 @@
 //! it rounds differently: every machine computes the same bits. Processors of other kinds have their vector units switched
 //! on at compile time.
 
-/// Whether the processor has those of the AVX-512 instructions that are used here: the foundation, those for bytes and words, and
-/// all of them for shorter vectors. All but the very first with AVX-512 do.
+/// Whether the processor has those of the AVX-512 instructions that are used here (the foundation, those for bytes and words, and
+/// all of them for shorter vectors: all but the very first with AVX-512 do), and what goes with AVX2.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn has_avx512() -> bool {
-    std::arch::is_x86_feature_detected!("avx512bw") && std::arch::is_x86_feature_detected!("avx512vl")
+    use std::arch::is_x86_feature_detected;
+    is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") && has_avx2()
+}
+
+/// Whether the processor has AVX2, and the instructions for single bits that came with it.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_avx2() -> bool {
+    use std::arch::is_x86_feature_detected;
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("lzcnt")
 }
 
 /// `vectorised!(fn fast(a: A, b: &mut B) -> C = plain)` defines `fast`, which does what `plain` does, with AVX-512 or
-/// AVX2 where the processor has it. `plain` and what it calls must be `#[inline(always)]` to gain from it.
+/// AVX2 where the processor has it. `plain` and what it calls must be `#[inline(always)]` to gain from it. It may have type
+/// parameters with one bound each: `fn fast<P: Pixel>(…)`.
 macro_rules! vectorised {
-    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $kind:ty),*) $(-> $result:ty)? = $plain:path) => {
+    (
+        $(#[$doc:meta])* $vis:vis fn $name:ident $(<$($type:ident: $bound:path),*>)?
+        ($($arg:ident: $kind:ty),* $(,)?) $(-> $result:ty)? = $plain:path
+    ) => {
         $(#[$doc])*
-        $vis fn $name($($arg: $kind),*) $(-> $result)? {
+        $vis fn $name $(<$($type: $bound),*>)? ($($arg: $kind),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
             if $crate::vector::has_avx512() {
-                #[target_feature(enable = "avx512bw,avx512vl")]
-                fn avx512($($arg: $kind),*) $(-> $result)? {
+                #[target_feature(enable = "avx512bw,avx512vl,bmi1,bmi2,lzcnt")]
+                fn avx512 $(<$($type: $bound),*>)? ($($arg: $kind),*) $(-> $result)? {
                     $plain($($arg),*)
                 }
                 // SAFETY: as below, with the instructions that `has_avx512` asked for.
@@ -29,12 +44,12 @@ macro_rules! vectorised {
                 return unsafe { avx512($($arg),*) };
             }
             #[cfg(target_arch = "x86_64")]
-            if std::arch::is_x86_feature_detected!("avx2") {
-                #[target_feature(enable = "avx2")]
-                fn avx2($($arg: $kind),*) $(-> $result)? {
+            if $crate::vector::has_avx2() {
+                #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+                fn avx2 $(<$($type: $bound),*>)? ($($arg: $kind),*) $(-> $result)? {
                     $plain($($arg),*)
                 }
-                // SAFETY: the processor has AVX2, which is all that this function asks for beyond a plain one.
+                // SAFETY: the processor has what this function asks for beyond a plain one, as `has_avx2` said.
                 #[allow(unsafe_code)]
                 return unsafe { avx2($($arg),*) };
             }

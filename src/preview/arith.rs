@@ -50,35 +50,56 @@ pub fn power_of(db: f64) -> f64 {
     exp(db * (LN_10 / 10.0))
 }
 
-/// Cosine and sine of `numerator / denominator` of a full turn.
-///
-/// The angle is brought into the first eighth of the circle in whole numbers, so that symmetric angles have
-/// exactly symmetric results.
-pub fn cos_sin(numerator: u64, denominator: u64) -> (f64, f64) {
-    let eighth = u128::from(denominator);
-    let position = u128::from(numerator % denominator) * 8;
-    let octant = (position / eighth) as u32;
-    let within = (position % eighth) as f64;
-    let width = eighth as f64;
-    // Odd octants are measured from their far end.
-    let angle = FRAC_PI_4 * if octant.is_multiple_of(2) { within / width } else { (width - within) / width };
+/// Cosine and sine of the multiples of one part of a full turn.
+pub struct Circle {
+    /// Into how many parts the turn is divided here: a multiple of 8, and of what was asked for.
+    parts: u64,
+    /// How many of them make one of those.
+    step: u64,
+    /// Cosine and sine of the first eighth of the turn, both ends included.
+    eighth: Vec<(f64, f64)>,
+}
+
+impl Circle {
+    /// A turn in `parts` parts, at least one.
+    pub fn new(parts: usize) -> Circle {
+        let step = 8 >> parts.trailing_zeros().min(3);
+        let parts = parts * step;
+        let last = parts / 8;
+        let eighth = (0..=last).map(|k| cos_sin_of_eighth(k as f64 / last as f64)).collect();
+        Circle { parts: parts as u64, step: step as u64, eighth }
+    }
+
+    /// Cosine and sine of `k` parts. Symmetric angles have exactly symmetric results.
+    pub fn cos_sin(&self, k: u64) -> (f64, f64) {
+        let eighth = self.parts / 8;
+        let k = k * self.step % self.parts;
+        let (octant, within) = (k / eighth, k % eighth);
+        // Odd octants are measured from their far end.
+        let (cos, sin) = self.eighth[if octant % 2 == 0 { within } else { eighth - within } as usize];
+        match octant {
+            0 => (cos, sin),
+            1 => (sin, cos),
+            2 => (-sin, cos),
+            3 => (-cos, sin),
+            4 => (-cos, -sin),
+            5 => (-sin, -cos),
+            6 => (sin, -cos),
+            _ => (cos, -sin),
+        }
+    }
+}
+
+/// Cosine and sine of so much of the first eighth of a turn, 0 to 1.
+fn cos_sin_of_eighth(part: f64) -> (f64, f64) {
+    let angle = FRAC_PI_4 * part;
     let square = angle * angle;
     let (mut cos, mut sin) = (1.0, 1.0);
     for k in (1..11).rev() {
         cos = 1.0 - cos * square / ((2 * k - 1) * 2 * k) as f64;
         sin = 1.0 - sin * square / (2 * k * (2 * k + 1)) as f64;
     }
-    sin *= angle;
-    match octant {
-        0 => (cos, sin),
-        1 => (sin, cos),
-        2 => (-sin, cos),
-        3 => (-cos, sin),
-        4 => (-cos, -sin),
-        5 => (-sin, -cos),
-        6 => (sin, -cos),
-        _ => (cos, -sin),
-    }
+    (cos, sin * angle)
 }
 
 #[cfg(test)]
@@ -104,11 +125,15 @@ mod tests {
 
     #[test]
     fn cosine_and_sine_agree_with_the_c_library() {
-        for (numerator, denominator) in (0..4096).map(|k| (k, 4096)).chain((0..768).map(|k| (k, 768))) {
-            let angle = std::f64::consts::TAU * numerator as f64 / denominator as f64;
-            let (cos, sin) = cos_sin(numerator, denominator);
-            assert!(close(cos, angle.cos()) && close(sin, angle.sin()), "{numerator}/{denominator}");
+        for parts in [1, 2, 12, 100, 768, 4096] {
+            let circle = Circle::new(parts);
+            for k in 0..2 * parts as u64 {
+                let angle = std::f64::consts::TAU * k as f64 / parts as f64;
+                let (cos, sin) = circle.cos_sin(k);
+                assert!((cos - angle.cos()).abs() < 4e-15 && (sin - angle.sin()).abs() < 4e-15, "{k}/{parts}");
+            }
         }
-        assert_eq!(cos_sin(1, 4), (0.0f64.mul_add(-1.0, 0.0), 1.0));
+        let circle = Circle::new(4);
+        assert_eq!([0, 1, 2, 3].map(|k| circle.cos_sin(k)), [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)]);
     }
 }

@@ -7,7 +7,7 @@
 //! the last pass reads them through a table. Each lane is a frame, so that no instruction ever mixes lanes, and
 //! after the first stage the parts fit the first-level cache.
 
-use super::arith::cos_sin;
+use super::arith::Circle;
 use super::complex::{Complex, Factor, Point};
 use super::lanes::Values;
 
@@ -59,6 +59,7 @@ impl Plan {
             return None;
         }
         let half = n / 2;
+        let circle = Circle::new(n);
         let mut stages = Vec::new();
         let mut size = half;
         while size > 1 {
@@ -73,7 +74,7 @@ impl Plan {
             let mut twiddles = Vec::with_capacity(part * (radix - 1));
             for j in (0..part).filter(|_| part > 1) {
                 for u in 1..radix {
-                    let (cos, sin) = cos_sin((j * u) as u64, size as u64);
+                    let (cos, sin) = circle.cos_sin((j * u * (n / size)) as u64);
                     twiddles.push(Factor::new(cos as f32, -sin as f32));
                 }
             }
@@ -90,7 +91,7 @@ impl Plan {
         };
         let pairs = (0..=half / 2)
             .map(|k| {
-                let (cos, sin) = cos_sin(k as u64, n as u64);
+                let (cos, sin) = circle.cos_sin(k as u64);
                 Pair { at: [position(k), position(half - k)], turn: Factor::new(-sin as f32, -cos as f32) }
             })
             .collect();
@@ -302,11 +303,12 @@ mod tests {
     /// The definition, in f64.
     fn slow_power(x: &[f64]) -> Vec<f64> {
         let n = x.len();
+        let circle = Circle::new(n);
         (0..=n / 2)
             .map(|k| {
                 let (mut re, mut im) = (0.0, 0.0);
                 for (i, v) in x.iter().enumerate() {
-                    let (cos, sin) = cos_sin((i * k) as u64, n as u64);
+                    let (cos, sin) = circle.cos_sin((i * k) as u64);
                     re += v * cos;
                     im -= v * sin;
                 }

@@ -202,7 +202,7 @@ mod tests {
         let expected: [Values; LANES] = std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]));
         assert_eq!(transposed::<Plain>(&rows), expected);
         #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") {
+        if crate::vector::has_avx2() {
             assert_eq!(transposed::<Avx>(&rows), expected);
         }
     }

@@ -6,14 +6,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::arith::cos_sin;
+use super::arith::Circle;
 use super::bands::Bank;
 use super::complex::{Complex, GATHERED, Point, Split};
 use super::fft::Plan;
 use super::lanes::{LANES, Lanes, Plain, Values};
 use crate::error::{Error, Result};
 #[cfg(target_arch = "x86_64")]
-use crate::vector::has_avx512;
+use crate::vector::{has_avx2, has_avx512};
 
 /// Where the first and last frames lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +218,7 @@ impl Kernel {
         #[allow(unsafe_code)]
         if has_avx512() {
             return unsafe { self.run_avx512(samples, hop, rows, row_len) };
-        } else if std::arch::is_x86_feature_detected!("avx2") {
+        } else if has_avx2() {
             return unsafe { self.run_avx2(samples, hop, rows, row_len) };
         }
         self.run_with::<Split<Plain>>(samples, hop, rows, row_len);
@@ -275,7 +275,8 @@ impl Kernel {
 
 /// The periodic Hann window of `n` values.
 fn hann(n: usize) -> impl Iterator<Item = f32> {
-    (0..n as u64).map(move |i| (0.5 - 0.5 * cos_sin(i, n as u64).0) as f32)
+    let circle = Circle::new(n);
+    (0..n as u64).map(move |i| (0.5 - 0.5 * circle.cos_sin(i).0) as f32)
 }
 
 /// The window scale for frames of `n` samples by which a sine of amplitude 1 has power 1 in its bin.
@@ -300,7 +301,7 @@ mod tests {
         #[allow(unsafe_code)]
         {
             // SAFETY, for both: the processor was asked.
-            if std::arch::is_x86_feature_detected!("avx2") {
+            if has_avx2() {
                 units.push(("AVX2", |kernel, samples, hop, rows, len| unsafe {
                     kernel.run_avx2(samples, hop, rows, len)
                 }));
@@ -389,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_full_scale_sine_has_power_one() {
-        let samples: Vec<f32> = (0..8192).map(|i| cos_sin(i * 40, 512).0 as f32).collect();
+        let samples: Vec<f32> = (0..8192).map(|i| Circle::new(512).cos_sin(i * 40).0 as f32).collect();
         let bank = Bank::linear_maxima(512.0, 512, 256, 0.0, 256.0);
         let mut stft = Stft::new(512, 256, 1, full_scale(512), Edge::Zero, bank).expect("supported");
         stft.feed(samples.len(), |_, space| space.copy_from_slice(&samples));

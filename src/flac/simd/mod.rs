@@ -84,7 +84,7 @@ mod x86 {
     use super::super::lpc::{Lanes, MAX_LAGS};
     use std::arch::x86_64::*;
 
-    #[target_feature(enable = "avx2")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
     pub(super) fn analyse(sums: &[Lanes; MAX_LAGS], terms: &Terms) -> Analysis {
         analysis::analyse(sums, terms)
     }

@@ -2,6 +2,7 @@
 
 use super::huffman::{Bits, Code};
 use super::{LONGEST, PIXEL};
+use crate::vector::vectorised;
 
 /// Symbols for literals, the end of a block, and lengths; for distances; for the lengths of codes.
 const LITERALS: usize = 286;
@@ -73,8 +74,13 @@ fn distance_extra(symbol: usize) -> u32 {
     (symbol as u32 / 2).saturating_sub(1)
 }
 
-/// A block with codes of its own (RFC 1951, 3.2.7).
-pub(super) fn write_block(out: &mut Bits, tokens: &[Token], last: bool) {
+vectorised! {
+    /// A block with codes of its own (RFC 1951, 3.2.7).
+    pub(super) fn write_block(out: &mut Bits, tokens: &[Token], last: bool) = block
+}
+
+#[inline(always)]
+fn block(out: &mut Bits, tokens: &[Token], last: bool) {
     let (mut literals, mut distances) = ([0u32; LITERALS], [0u32; DISTANCES]);
     // Neighbours are often alike; counted in turns, none waits for the one before it.
     let mut turns = [([0u32; 128], [0u32; 32]); 2];

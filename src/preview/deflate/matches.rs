@@ -2,6 +2,7 @@
 
 use super::block::Token;
 use super::{LONGEST, PIXEL};
+use crate::vector::vectorised;
 
 /// The farthest distance that is used, in bytes.
 const FARTHEST: usize = 32_767;
@@ -218,7 +219,7 @@ impl<P: Pixel> Finder<P> {
                 let end = start.plus(piece.len());
                 self.ring.put(start.pixel(), piece);
                 self.ring.put(end.pixel(), &[P::END]);
-                self.tokens_for(start, piece.len(), &color, tokens);
+                fast_tokens(self, start, piece.len(), &color, tokens);
                 start = end;
             }
         }
@@ -234,6 +235,7 @@ impl<P: Pixel> Finder<P> {
     }
 
     /// Tokens for `count` pixels from `start` on, behind which stands the end.
+    #[inline(always)]
     fn tokens_for(&mut self, start: Place, count: usize, color: impl Fn(P) -> u32, tokens: &mut Vec<Token>) {
         let stride = self.stride();
         // In the first row there is none.
@@ -313,6 +315,13 @@ impl<P: Pixel> Finder<P> {
         };
         ranked(best)
     }
+}
+
+vectorised! {
+    /// [`Finder::tokens_for`], which counts zero bits and shifts by any number of bits all the time.
+    fn fast_tokens<P: Pixel, F: Fn(P) -> u32>(
+        finder: &mut Finder<P>, start: Place, count: usize, color: F, tokens: &mut Vec<Token>,
+    ) = Finder::tokens_for
 }
 
 /// A number that is the greater, the longer a match is (in pixels), and of equal lengths the nearer it is (in bytes), which
