@@ -167,7 +167,8 @@ impl Observer for Terminal {
         let loud = self.verbosity.verbose;
         let normal = !self.verbosity.quiet;
         match event {
-            Event::Planned { items, bytes } => {
+            // A bar that nobody sees would still take a thread to move it.
+            Event::Planned { items, bytes } if !self.bars.is_hidden() => {
                 let template = "{prefix} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left {msg}";
                 let bar = self.bar(*bytes, template);
                 bar.set_prefix(format!("{} {items} files", self.verb));
