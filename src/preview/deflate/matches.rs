@@ -179,6 +179,38 @@ impl<P: Pixel> Ring<P> {
             }
         }
     }
+
+    /// The [`rank`] of the match at an earlier place, where it is near enough.
+    #[inline(always)]
+    fn rank_of(&self, place: Place, here: Place, common: impl Fn(&Ring<P>, usize, usize) -> usize) -> u32 {
+        let distance = here.byte().wrapping_sub(place.byte());
+        let rank = rank(common(self, place.pixel(), here.pixel()), distance);
+        if distance.wrapping_sub(1) < FARTHEST { rank } else { 0 }
+    }
+
+    /// Length and distance of the best match, where it is long or may be none. `above_rank` is that in the row above, which is
+    /// `stride` bytes back.
+    #[inline(never)]
+    fn uncommon(
+        &self,
+        (above_rank, above, stride): (u32, usize, usize),
+        (pair_rank, pair): (u32, Place),
+        single: Place,
+        here: Place,
+    ) -> (usize, usize) {
+        let best = match ranked(above_rank.max(pair_rank)).0 {
+            // Had the next pixel been the same there, too, it would be the place of the pair.
+            0 => self.rank_of(single, here, Ring::common),
+            length if length < P::WIDE => above_rank.max(pair_rank),
+            _ => {
+                let is_long = |rank| ranked(rank).0 == P::WIDE;
+                let above = if is_long(above_rank) { rank(self.common_far(above, here.pixel()), stride) } else { 0 };
+                let pair = if is_long(pair_rank) { self.rank_of(pair, here, Ring::common_far) } else { 0 };
+                above.max(pair)
+            }
+        };
+        ranked(best)
+    }
 }
 
 /// Looks for matches.
@@ -240,80 +272,51 @@ impl<P: Pixel> Finder<P> {
         let stride = self.stride();
         // In the first row there is none.
         let has_above = self.next.byte() > self.lead && stride <= FARTHEST;
-        let mut x = 0;
-        while x < count {
-            let here = start.plus(x);
-            let &[one, two, three, four, ..] = self.ring.at(here.pixel()) else { break };
-            let (single, pair) = self.seen.note(one, two, here);
+        let above_mask = if has_above { u32::MAX } else { 0 };
+        let (ring, seen, row) = (&self.ring, &mut self.seen, self.width + 1);
+        let before = tokens.len();
+        tokens.resize(before + count, Token::pixel(0));
+        let mut free = tokens[before..].iter_mut();
+        let (mut here, end) = (start, start.plus(count));
+        while here.0 < end.0 {
+            let (&[one, two, three, four, ..], Some(token)) = (ring.at(here.pixel()), free.next()) else { break };
+            let (single, pair) = seen.note(one, two, here);
             // Which of the two is longer nobody can foretell, a processor neither: both are compared, as numbers.
-            let above = here.pixel().wrapping_sub(self.width + 1);
-            let above_rank = if has_above { rank(self.ring.common(above, here.pixel()), stride) } else { 0 };
-            let pair_rank = self.rank_of(pair, here, Ring::common);
+            let above = here.pixel().wrapping_sub(row);
+            let above_rank = rank(ring.common(above, here.pixel()), stride) & above_mask;
+            let pair_rank = ring.rank_of(pair, here, Ring::common);
             let (length, distance) = ranked(above_rank.max(pair_rank));
             // But most matches are of two pixels, and nearly all others of three, which it does foretell: it need not wait
             // for the length to begin with what follows.
             if length == 2 {
-                tokens.push(Token::copy(2, distance));
-                self.seen.note(two, three, here.plus(1));
-                x += 2;
+                *token = Token::copy(2, distance);
+                seen.note(two, three, here.plus(1));
+                here = here.plus(2);
                 continue;
             }
             if length == 3 {
-                tokens.push(Token::copy(3, distance));
-                self.seen.note(two, three, here.plus(1));
-                self.seen.note(three, four, here.plus(2));
-                x += 3;
+                *token = Token::copy(3, distance);
+                seen.note(two, three, here.plus(1));
+                seen.note(three, four, here.plus(2));
+                here = here.plus(3);
                 continue;
             }
-            let (length, distance) = self.uncommon((above_rank, above), (pair_rank, pair), single, here);
+            let (length, distance) = ring.uncommon((above_rank, above, stride), (pair_rank, pair), single, here);
             if length == 0 {
-                tokens.push(Token::pixel(color(one)));
-                x += 1;
+                *token = Token::pixel(color(one));
+                here = here.plus(1);
                 continue;
             }
-            tokens.push(Token::copy(length, distance));
+            *token = Token::copy(length, distance);
             // What is as in the row above was noted there.
             for i in 1..if distance == stride { length.min(3) } else { length } {
-                let [one, two, ..] = self.ring.at(here.pixel() + i) else { break };
-                self.seen.note(*one, *two, here.plus(i));
+                let [one, two, ..] = ring.at(here.pixel() + i) else { break };
+                seen.note(*one, *two, here.plus(i));
             }
-            x += length;
+            here = here.plus(length);
         }
-    }
-
-    /// The [`rank`] of the match at an earlier place, where it is near enough.
-    #[inline(always)]
-    fn rank_of(&self, place: Place, here: Place, common: impl Fn(&Ring<P>, usize, usize) -> usize) -> u32 {
-        let distance = here.byte().wrapping_sub(place.byte());
-        let rank = rank(common(&self.ring, place.pixel(), here.pixel()), distance);
-        if distance.wrapping_sub(1) < FARTHEST { rank } else { 0 }
-    }
-
-    /// Length and distance of the best match, where it is long or may be none.
-    #[inline(never)]
-    fn uncommon(
-        &self,
-        (above_rank, above): (u32, usize),
-        (pair_rank, pair): (u32, Place),
-        single: Place,
-        here: Place,
-    ) -> (usize, usize) {
-        let best = match ranked(above_rank.max(pair_rank)).0 {
-            // Had the next pixel been the same there, too, it would be the place of the pair.
-            0 => self.rank_of(single, here, Ring::common),
-            length if length < P::WIDE => above_rank.max(pair_rank),
-            _ => {
-                let is_long = |rank| ranked(rank).0 == P::WIDE;
-                let above = if is_long(above_rank) {
-                    rank(self.ring.common_far(above, here.pixel()), self.stride())
-                } else {
-                    0
-                };
-                let pair = if is_long(pair_rank) { self.rank_of(pair, here, Ring::common_far) } else { 0 };
-                above.max(pair)
-            }
-        };
-        ranked(best)
+        let unused = free.len();
+        tokens.truncate(tokens.len() - unused);
     }
 }
 
