@@ -4,6 +4,7 @@
 use super::bit_writer::BitWriter;
 use super::predictor::unfold;
 use super::simd::Isa;
+use crate::vector::vectorised;
 
 /// Highest partition order that the streamable subset allows.
 pub(super) const MAX_PARTITION_ORDER: u32 = 8;
@@ -56,6 +57,12 @@ pub(super) struct RiceLimits {
     pub(super) escapes: bool,
 }
 
+vectorised! {
+    /// [`RicePlan::try_orders`], which counts leading zeros and shifts by any number of bits all the time.
+    fn choose_order(plan: &mut RicePlan, order: u32, len: usize, predictor_order: usize, limits: RiceLimits) =
+        RicePlan::try_orders
+}
+
 /// How a residual is split and coded.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RicePlan {
@@ -97,6 +104,12 @@ impl RicePlan {
             order -= 1;
         }
         isa.sum_parts(folded, union, len >> order, &mut self.sums);
+        choose_order(self, order, len, predictor_order, limits);
+    }
+
+    /// The best partition order up to `order`, of whose partitions there are sums.
+    #[inline(always)]
+    fn try_orders(&mut self, mut order: u32, len: usize, predictor_order: usize, limits: RiceLimits) {
         self.bits = u64::MAX;
         loop {
             self.try_order(order, len, predictor_order, limits);
@@ -111,6 +124,7 @@ impl RicePlan {
         }
     }
 
+    #[inline(always)]
     fn try_order(&mut self, order: u32, len: usize, predictor_order: usize, limits: RiceLimits) {
         self.trial.clear();
         let mut bits = 6;
