@@ -6,6 +6,7 @@
 //! machine; logarithms are worked out that way too. Four channels go through the recursion side by side, one in each lane.
 
 use super::predictor::Predictor;
+use crate::vector::vectorised;
 
 /// Highest order that the encoder uses.
 pub(super) const MAX_ORDER: usize = 12;
@@ -207,16 +208,23 @@ pub(super) struct Quantised {
     pub(super) precision: u32,
 }
 
-/// Coefficients in steps of 2^−`shift`, or coarser ones where they would not fit otherwise; nothing when they are all zero or too
-/// large. `sums`: the autocorrelation that they come from.
-///
-/// What rounding takes from one coefficient is made up for in the next: either all of it, so that the predictor's response to
-/// the lowest frequencies stays, or in such a way that its slope stays, too, which is worth more for a signal that has next to
-/// nothing above. The autocorrelation tells which of the two leaves less.
-///
-/// For samples of up to 17 `bits` the steps are coarse enough for sums of products to stay within 32 bits, which is faster for
-/// everybody who decodes.
-pub(super) fn quantise(taps: &[f64], shift: u32, sums: &[f64; MAX_LAGS], bits: u32) -> Option<Quantised> {
+vectorised! {
+    /// Coefficients in steps of 2^−`shift`, or coarser ones where they would not fit otherwise; nothing when they are all zero or too
+    /// large. `sums`: the autocorrelation that they come from.
+    ///
+    /// What rounding takes from one coefficient is made up for in the next: either all of it, so that the predictor's response to
+    /// the lowest frequencies stays, or in such a way that its slope stays, too, which is worth more for a signal that has next to
+    /// nothing above. The autocorrelation tells which of the two leaves less.
+    ///
+    /// For samples of up to 17 `bits` the steps are coarse enough for sums of products to stay within 32 bits, which is faster for
+    /// everybody who decodes.
+    ///
+    /// It rounds, which takes a call into a library where the processor is not known to do it.
+    pub(super) fn quantise(taps: &[f64], shift: u32, sums: &[f64; MAX_LAGS], bits: u32) -> Option<Quantised> = quantised
+}
+
+#[inline(always)]
+fn quantised(taps: &[f64], shift: u32, sums: &[f64; MAX_LAGS], bits: u32) -> Option<Quantised> {
     let largest = taps.iter().fold(0.0f64, |max, tap| max.max(tap.abs()));
     if !(largest > 0.0 && largest.is_finite()) {
         return None;
@@ -258,6 +266,7 @@ fn narrow_shift(taps: &[f64], bits: u32) -> i32 {
 }
 
 /// Power of a signal with this autocorrelation behind a filter with these coefficients.
+#[inline(always)]
 fn power(filter: &[f64], sums: &[f64; MAX_LAGS]) -> f64 {
     let mut power = 0.0;
     for (n, a) in filter.iter().enumerate() {
