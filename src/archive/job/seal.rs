@@ -95,11 +95,14 @@ impl Source<'_> {
         range: &preview::DbRange,
     ) -> Result<Vec<(ChunkRecord, Renames)>> {
         let count = pending.len();
+        let shared = rayon::current_num_threads() > 1;
         let mut proved: Vec<_> = pending.iter().map(|_| None).collect();
         rayon::scope(|scope| {
             for (chunk, outcome) in pending.into_iter().zip(&mut proved) {
                 match self.seal(chunk, count as u64, frames, sha, range) {
-                    Ok(complete) => scope.spawn(move |_| *outcome = Some(self.prove(complete, count == 1))),
+                    Ok(complete) if shared => scope.spawn(move |_| *outcome = Some(self.prove(complete, count == 1))),
+                    // With nobody to leave it to, each is proved before the next picture takes memory.
+                    Ok(complete) => *outcome = Some(self.prove(complete, count == 1)),
                     Err(e) => {
                         *outcome = Some(Err(e));
                         break;
