@@ -85,8 +85,9 @@ impl Source<'_> {
         Ok(Finished { record, renames, removes: Vec::new(), notes: self.opened.notes.clone() })
     }
 
-    /// This thread draws the pictures and completes the files, one after the other: a picture is the largest thing in memory. Others
-    /// prove what is complete.
+    /// This thread draws the pictures and completes the files, one after the other: a picture is the largest thing in memory. A
+    /// proof keeps up to two threads busy: where there are more, they prove what is complete while this one goes on, and
+    /// otherwise each file is proved before the next picture takes memory.
     fn seal_and_prove(
         &self,
         pending: Vec<Pending>,
@@ -95,14 +96,13 @@ impl Source<'_> {
         range: &preview::DbRange,
     ) -> Result<Vec<(ChunkRecord, Renames)>> {
         let count = pending.len();
-        let shared = rayon::current_num_threads() > 1;
+        let several = count > 1 && rayon::current_num_threads() > 2;
         let mut proved: Vec<_> = pending.iter().map(|_| None).collect();
         rayon::scope(|scope| {
             for (chunk, outcome) in pending.into_iter().zip(&mut proved) {
                 match self.seal(chunk, count as u64, frames, sha, range) {
-                    Ok(complete) if shared => scope.spawn(move |_| *outcome = Some(self.prove(complete, count == 1))),
-                    // With nobody to leave it to, each is proved before the next picture takes memory.
-                    Ok(complete) => *outcome = Some(self.prove(complete, count == 1)),
+                    Ok(complete) if several => scope.spawn(move |_| *outcome = Some(self.prove(complete, false))),
+                    Ok(complete) => *outcome = Some(self.prove(complete, true)),
                     Err(e) => {
                         *outcome = Some(Err(e));
                         break;
