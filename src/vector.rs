@@ -68,3 +68,33 @@ pub(crate) fn three_bytes_each([a, b, c, d]: [u32; 4]) -> [u8; 12] {
     bytes.copy_from_slice(words.as_flattened());
     bytes
 }
+
+/// Rows and columns exchanged.
+#[inline(always)]
+pub(crate) fn transposed(rows: [[u8; 8]; 8]) -> [[u8; 8]; 8] {
+    let mut words = rows.map(u64::from_le_bytes);
+    // Of each pair of rows, the upper right and the lower left of their squares: of four by four bytes, then two by two, then one.
+    for (distance, left) in [(4, 0x0000_0000_ffff_ffff), (2, 0x0000_ffff_0000_ffff), (1, 0x00ff_00ff_00ff_00ff)] {
+        for upper in (0..8).filter(|row| row & distance == 0) {
+            let lower = upper + distance;
+            let exchanged = (words[upper] >> (8 * distance) ^ words[lower]) & left;
+            words[upper] ^= exchanged << (8 * distance);
+            words[lower] ^= exchanged;
+        }
+    }
+    words.map(u64::to_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transposing_exchanges_rows_and_columns() {
+        let rows: [[u8; 8]; 8] = std::array::from_fn(|i| std::array::from_fn(|j| (10 * i + j) as u8));
+        let turned = transposed(rows);
+        for (i, row) in rows.iter().enumerate() {
+            assert_eq!(*row, turned.map(|turned| turned[i]));
+        }
+    }
+}

@@ -52,41 +52,32 @@ pub fn power_of(db: f64) -> f64 {
 
 /// Cosine and sine of the multiples of one part of a full turn.
 pub struct Circle {
-    /// Into how many parts the turn is divided here: a multiple of 8, and of what was asked for.
-    parts: u64,
-    /// How many of them make one of those.
-    step: u64,
-    /// Cosine and sine of the first eighth of the turn, both ends included.
-    eighth: Vec<(f64, f64)>,
+    parts: Vec<(f64, f64)>,
 }
 
 impl Circle {
     /// A turn in `parts` parts, at least one.
     pub fn new(parts: usize) -> Circle {
+        // First finer parts, of which an eighth of the turn has a whole number; of them, each `step`-th was asked for.
         let step = 8 >> parts.trailing_zeros().min(3);
-        let parts = parts * step;
-        let last = parts / 8;
-        let eighth = (0..=last).map(|k| cos_sin_of_eighth(k as f64 / last as f64)).collect();
-        Circle { parts: parts as u64, step: step as u64, eighth }
+        let last = parts * step / 8;
+        let eighth: Vec<_> = (0..=last).map(|k| cos_sin_of_eighth(k as f64 / last as f64)).collect();
+        let next = eighth[1..].iter().rev().map(|(cos, sin)| (*sin, *cos));
+        let quarter: Vec<_> = eighth[..last].iter().copied().chain(next).collect();
+        let mut all = Vec::with_capacity(parts * step);
+        all.extend_from_slice(&quarter);
+        all.extend(quarter.iter().map(|(cos, sin)| (-sin, *cos)));
+        all.extend(quarter.iter().map(|(cos, sin)| (-cos, -sin)));
+        all.extend(quarter.iter().map(|(cos, sin)| (*sin, -cos)));
+        Circle { parts: if step == 1 { all } else { all.into_iter().step_by(step).collect() } }
     }
 
     /// Cosine and sine of `k` parts. Symmetric angles have exactly symmetric results.
-    pub fn cos_sin(&self, k: u64) -> (f64, f64) {
-        let eighth = self.parts / 8;
-        let k = k * self.step % self.parts;
-        let (octant, within) = (k / eighth, k % eighth);
-        // Odd octants are measured from their far end.
-        let (cos, sin) = self.eighth[if octant % 2 == 0 { within } else { eighth - within } as usize];
-        match octant {
-            0 => (cos, sin),
-            1 => (sin, cos),
-            2 => (-sin, cos),
-            3 => (-cos, sin),
-            4 => (-cos, -sin),
-            5 => (-sin, -cos),
-            6 => (sin, -cos),
-            _ => (cos, -sin),
-        }
+    ///
+    /// # Panics
+    /// When that is a turn or more.
+    pub fn cos_sin(&self, k: usize) -> (f64, f64) {
+        self.parts[k]
     }
 }
 
@@ -127,7 +118,7 @@ mod tests {
     fn cosine_and_sine_agree_with_the_c_library() {
         for parts in [1, 2, 12, 100, 768, 4096] {
             let circle = Circle::new(parts);
-            for k in 0..2 * parts as u64 {
+            for k in 0..parts {
                 let angle = std::f64::consts::TAU * k as f64 / parts as f64;
                 let (cos, sin) = circle.cos_sin(k);
                 assert!((cos - angle.cos()).abs() < 4e-15 && (sin - angle.sin()).abs() < 4e-15, "{k}/{parts}");

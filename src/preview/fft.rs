@@ -53,13 +53,12 @@ pub fn is_supported(n: usize) -> bool {
 }
 
 impl Plan {
-    /// Tables for frames of `n` samples; `None` where `n` is not [supported](is_supported).
-    pub fn new(n: usize) -> Option<Plan> {
+    /// Tables for frames of `n` samples; `None` where `n` is not [supported](is_supported). `circle` is divided into `n` parts.
+    pub fn new(n: usize, circle: &Circle) -> Option<Plan> {
         if !is_supported(n) {
             return None;
         }
         let half = n / 2;
-        let circle = Circle::new(n);
         let mut stages = Vec::new();
         let mut size = half;
         while size > 1 {
@@ -74,7 +73,7 @@ impl Plan {
             let mut twiddles = Vec::with_capacity(part * (radix - 1));
             for j in (0..part).filter(|_| part > 1) {
                 for u in 1..radix {
-                    let (cos, sin) = circle.cos_sin((j * u * (n / size)) as u64);
+                    let (cos, sin) = circle.cos_sin(j * u * (n / size));
                     twiddles.push(Factor::new(cos as f32, -sin as f32));
                 }
             }
@@ -91,7 +90,7 @@ impl Plan {
         };
         let pairs = (0..=half / 2)
             .map(|k| {
-                let (cos, sin) = circle.cos_sin(k as u64);
+                let (cos, sin) = circle.cos_sin(k);
                 Pair { at: [position(k), position(half - k)], turn: Factor::new(-sin as f32, -cos as f32) }
             })
             .collect();
@@ -308,7 +307,7 @@ mod tests {
             .map(|k| {
                 let (mut re, mut im) = (0.0, 0.0);
                 for (i, v) in x.iter().enumerate() {
-                    let (cos, sin) = circle.cos_sin((i * k) as u64);
+                    let (cos, sin) = circle.cos_sin(i * k % n);
                     re += v * cos;
                     im -= v * sin;
                 }
@@ -320,7 +319,7 @@ mod tests {
     #[test]
     fn powers_agree_with_the_definition_for_every_radix() {
         for n in [8, 12, 16, 24, 48, 64, 96, 144, 256, 512, 768, 1536] {
-            let plan = Plan::new(n).expect("supported");
+            let plan = Plan::new(n, &Circle::new(n)).expect("supported");
             let mut state = 12345u32;
             let mut frames: [Vec<f64>; LANES] = std::array::from_fn(|_| vec![0.0; n]);
             for v in frames.iter_mut().flatten() {
@@ -340,7 +339,7 @@ mod tests {
     #[test]
     fn powers_agree_with_rustfft_at_the_lengths_of_pictures() {
         for n in [512, 768, 1536, 2048, 3072, 4096, 8192, 32_768] {
-            let plan = Plan::new(n).expect("supported");
+            let plan = Plan::new(n, &Circle::new(n)).expect("supported");
             let mut state = 99u32;
             let frame: Vec<f64> = (0..n)
                 .map(|_| {
@@ -362,7 +361,7 @@ mod tests {
     #[test]
     fn other_lengths_are_refused() {
         for n in [0, 2, 7, 10, 14, 18, 4095, 4480] {
-            assert!(Plan::new(n).is_none(), "{n}");
+            assert!(Plan::new(n, &Circle::new(n)).is_none(), "{n}");
         }
     }
 }

@@ -5,6 +5,7 @@
 //! in which the chunks come.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::vector::vectorised;
 
 /// Levels in dB relative to a full-scale sine: `low` is drawn darkest, `high` brightest.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,23 +41,44 @@ const STEPS: f64 = 4.0;
 /// Number of steps: up to +60 dB.
 const BINS: usize = 1200;
 
+/// The lowest level that is told apart, and a step, in [stored](super::spectrum::store_db) levels.
+const STORED_FLOOR: u16 = 6001;
+const STORED_STEP: u16 = 25;
+
 /// How often each level occurs in one or more pictures, weighted by the time that a pixel stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Histogram {
     counts: Vec<u64>,
 }
 
+/// Levels that are turned into steps at a time.
+const AT_ONCE: usize = 256;
+/// Tables that take turns in counting: the same level many times over would have to wait for itself.
+const TABLES: usize = 4;
+
 impl Histogram {
-    pub(crate) fn new() -> Histogram {
+    fn new() -> Histogram {
         Histogram { counts: vec![0; BINS] }
     }
 
-    /// Counts pixels of `db` with their weight; digital silence (−∞) does not count.
-    pub(crate) fn add(&mut self, db: f64, weight: u64) {
-        if db.is_finite() {
-            let bin = ((db - FLOOR) * STEPS).clamp(0.0, (BINS - 1) as f64) as usize;
-            self.counts[bin] = self.counts[bin].saturating_add(weight);
+    /// Of pixels, given by their [stored](super::spectrum::store_db) levels, that have the same weight each; digital silence does not count.
+    pub(crate) fn of<'a>(columns: impl Iterator<Item = &'a [u16]>, weight: u64) -> Histogram {
+        let mut tables = [[0u32; BINS + 1]; TABLES];
+        let mut steps = [0u16; AT_ONCE];
+        for levels in columns.flat_map(|column| column.chunks(AT_ONCE)) {
+            let steps = &mut steps[..levels.len()];
+            fast_steps(levels, steps);
+            for steps in steps.chunks(TABLES) {
+                steps.iter().zip(&mut tables).for_each(|(step, table)| table[usize::from(*step)] += 1);
+            }
         }
+        let mut histogram = Histogram::new();
+        for table in &tables {
+            for (sum, count) in histogram.counts.iter_mut().zip(&table[1..]) {
+                *sum = sum.saturating_add(u64::from(*count).saturating_mul(weight));
+            }
+        }
+        histogram
     }
 
     /// The level below which `share` (0 to 1) lies of all that is at `floor` or above.
@@ -121,6 +143,19 @@ impl RangeEstimator {
     }
 }
 
+vectorised! {
+    fn fast_steps(levels: &[u16], steps: &mut [u16]) = steps_of
+}
+
+/// The step of each level, from 1; 0 for digital silence.
+#[inline(always)]
+fn steps_of(levels: &[u16], steps: &mut [u16]) {
+    for (step, level) in steps.iter_mut().zip(levels) {
+        let above = level.saturating_sub(STORED_FLOOR) / STORED_STEP;
+        *step = if *level == 0 { 0 } else { above.min(BINS as u16 - 1) + 1 };
+    }
+}
+
 impl Default for RangeEstimator {
     fn default() -> Self {
         RangeEstimator::new()
@@ -129,16 +164,27 @@ impl Default for RangeEstimator {
 
 #[cfg(test)]
 mod tests {
+    use super::super::spectrum::{store_db, stored_db};
     use super::*;
 
     fn range_of(parts: &[(f64, u64)]) -> DbRange {
         let mut estimator = RangeEstimator::new();
         for (db, weight) in parts {
-            let mut histogram = Histogram::new();
-            histogram.add(*db, *weight);
-            estimator.add(&histogram);
+            estimator.add(&Histogram::of([&[store_db(*db as f32)][..]].into_iter(), *weight));
         }
         estimator.range()
+    }
+
+    #[test]
+    fn every_level_counts_once_and_in_its_step() {
+        let levels: Vec<u16> = (0..=u16::MAX).collect();
+        let mut expected = vec![0; BINS];
+        for db in levels[1..].iter().map(|level| stored_db(*level)) {
+            expected[((db - FLOOR) * STEPS).clamp(0.0, (BINS - 1) as f64) as usize] += 7;
+        }
+        for column in [1, 3, 256, 301, levels.len()] {
+            assert_eq!(Histogram::of(levels.chunks(column), 7).counts, expected, "columns of {column}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::name::{self, Name};
 use super::range::DbRange;
 use super::settings::Settings;
 use super::spectrum::{Level, Spectrum, Values, rounded, store_db};
-use crate::vector::vectorised;
+use crate::vector::{transposed, vectorised};
 
 const PAPER: Color = [22, 22, 26];
 const INK: Color = [214, 214, 218];
@@ -264,17 +264,17 @@ impl<'a> DrawnValues<'a> {
         let len = (end - lowest).next_multiple_of(AT_ONCE).min(self.rows);
         let start = lowest.min(self.rows - len);
         let used = start..start + len;
-        let mut shades = vec![0; BLOCK * used.len()];
+        let mut shades = Shades::new(used.clone());
         // Values lie column by column, the picture row by row: a few columns at a time, so that both stay in the cache.
         for (block, sources) in self.sources.chunks(BLOCK).enumerate() {
             let x = frame.plot.x + block * BLOCK;
             match self.values {
                 Values::Levels(values) => {
-                    fast_columns(&self.shading, values, self.rows, used.clone(), sources, &mut shades);
+                    fast_shades(&self.shading, values, self.rows, sources, &mut shades);
                     for (row, y) in &lines {
                         let pixels = band.line_mut(x, y.start, sources.len());
-                        for (pixel, shades) in pixels.iter_mut().zip(shades.chunks_exact(used.len())) {
-                            *pixel = P::shade(shades[row - used.start], palette);
+                        for (pixel, shade) in pixels.iter_mut().zip(shades.row(*row)) {
+                            *pixel = P::shade(*shade, palette);
                         }
                     }
                 }
@@ -312,13 +312,15 @@ impl Shading {
         ((f32::from(stored) - self.low) * self.steps).clamp(0.0, (SHADES - 1) as f32)
     }
 
-    /// The shades of some rows (of `rows` in all) of picture columns, column by column, lowest band first.
+    /// The shades of up to [`BLOCK`] picture columns out of levels that have `rows` rows in all.
     #[inline(always)]
-    fn columns(&self, values: &[u16], rows: usize, used: Range<usize>, sources: &[Source], shades: &mut [u8]) {
-        for (source, shades) in sources.iter().zip(shades.chunks_exact_mut(used.len())) {
+    fn shades(&self, values: &[u16], rows: usize, sources: &[Source], shades: &mut Shades) {
+        let used = shades.rows.clone();
+        for (source, shades) in sources.iter().zip(shades.columns.chunks_exact_mut(shades.height)) {
             let of = |column: usize| &values[column * rows..][used.clone()];
-            self.column(source, of(source.left), of(source.right), shades);
+            self.column(source, of(source.left), of(source.right), &mut shades[..used.len()]);
         }
+        shades.turn();
     }
 
     #[inline(always)]
@@ -335,14 +337,48 @@ impl Shading {
 }
 
 vectorised! {
-    fn fast_columns(
+    fn fast_shades(
         shading: &Shading,
         values: &[u16],
         rows: usize,
-        used: Range<usize>,
         sources: &[Source],
-        shades: &mut [u8]
-    ) = Shading::columns
+        shades: &mut Shades
+    ) = Shading::shades
+}
+
+/// The shades of some rows of [`BLOCK`] picture columns.
+struct Shades {
+    /// Rows of the spectrum.
+    rows: Range<usize>,
+    /// As many, but a multiple of eight.
+    height: usize,
+    /// Column by column, lowest band first, and row by row.
+    columns: Vec<u8>,
+    lines: Vec<[u8; BLOCK]>,
+}
+
+impl Shades {
+    fn new(rows: Range<usize>) -> Shades {
+        let height = rows.len().next_multiple_of(8);
+        Shades { rows, height, columns: vec![0; BLOCK * height], lines: vec![[0; BLOCK]; height] }
+    }
+
+    fn row(&self, row: usize) -> &[u8; BLOCK] {
+        &self.lines[row - self.rows.start]
+    }
+
+    /// Columns to rows, eight by eight.
+    #[inline(always)]
+    fn turn(&mut self) {
+        for (top, lines) in self.lines.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            for (left, columns) in self.columns.chunks_exact(8 * self.height).enumerate() {
+                let square = std::array::from_fn(|i| columns[i * self.height..].as_chunks().0[top]);
+                for (line, row) in lines.iter_mut().zip(transposed(square)) {
+                    line.as_chunks_mut().0[left] = row;
+                }
+            }
+        }
+    }
 }
 
 /// Which columns of the spectrum make up a column of the picture.

@@ -136,22 +136,13 @@ impl Spectrum {
 
     /// How often each level occurs, for [`RangeEstimator`](super::RangeEstimator).
     pub fn histogram(&self) -> Histogram {
-        let mut histogram = Histogram::new();
-        if let Values::Levels(values) = &self.values {
-            let weight = (self.samples / self.columns().max(1) as u64).max(1);
-            // The window spreads a constant offset over the lowest bins; it says nothing about the sound.
-            let lowest = 2.5 * f64::from(self.sample_rate) / f64::from(self.frame_len.max(1));
-            let skipped = (0..self.bands).take_while(|band| self.centre_of(*band) < lowest).count();
-            let skipped = if skipped == self.bands as usize { 0 } else { skipped };
-            let mut counts = vec![0u32; 1 << 16];
-            for column in values.chunks_exact(self.bands.max(1) as usize) {
-                column[skipped..].iter().for_each(|value| counts[usize::from(*value)] += 1);
-            }
-            for (stored, count) in (0..=u16::MAX).zip(counts).filter(|(_, count)| *count > 0) {
-                histogram.add(stored_db(stored), u64::from(count).saturating_mul(weight));
-            }
-        }
-        histogram
+        let Values::Levels(values) = &self.values else { return Histogram::of(std::iter::empty(), 0) };
+        let weight = (self.samples / self.columns().max(1) as u64).max(1);
+        // The window spreads a constant offset over the lowest bins; it says nothing about the sound.
+        let lowest = 2.5 * f64::from(self.sample_rate) / f64::from(self.frame_len.max(1));
+        let skipped = (0..self.bands).take_while(|band| self.centre_of(*band) < lowest).count();
+        let skipped = if skipped == self.bands as usize { 0 } else { skipped };
+        Histogram::of(values.chunks_exact(self.bands.max(1) as usize).map(|column| &column[skipped..]), weight)
     }
 
     /// Writes everything, for [`Spectrum::read_from`] of the same version of this library.

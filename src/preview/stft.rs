@@ -61,7 +61,8 @@ impl Tables {
         if let Some(tables) = recent.iter().find(|tables| tables.plan.frame_len() == n) {
             return Some(tables.clone());
         }
-        let tables = Arc::new(Tables { plan: Plan::new(n)?, hann: hann(n).collect() });
+        let circle = Circle::new(n);
+        let tables = Arc::new(Tables { plan: Plan::new(n, &circle)?, hann: hann(n, &circle).collect() });
         recent.truncate(KEPT - 1);
         recent.insert(0, tables.clone());
         Some(tables)
@@ -273,10 +274,9 @@ impl Kernel {
     }
 }
 
-/// The periodic Hann window of `n` values.
-fn hann(n: usize) -> impl Iterator<Item = f32> {
-    let circle = Circle::new(n);
-    (0..n as u64).map(move |i| (0.5 - 0.5 * circle.cos_sin(i).0) as f32)
+/// The periodic Hann window of `n` values, for which `circle` is divided into as many parts.
+fn hann(n: usize, circle: &Circle) -> impl Iterator<Item = f32> {
+    (0..n).map(|i| (0.5 - 0.5 * circle.cos_sin(i).0) as f32)
 }
 
 /// The window scale for frames of `n` samples by which a sine of amplitude 1 has power 1 in its bin.
@@ -390,7 +390,8 @@ mod tests {
 
     #[test]
     fn a_full_scale_sine_has_power_one() {
-        let samples: Vec<f32> = (0..8192).map(|i| Circle::new(512).cos_sin(i * 40).0 as f32).collect();
+        let circle = Circle::new(512);
+        let samples: Vec<f32> = (0..8192).map(|i| circle.cos_sin(i * 40 % 512).0 as f32).collect();
         let bank = Bank::linear_maxima(512.0, 512, 256, 0.0, 256.0);
         let mut stft = Stft::new(512, 256, 1, full_scale(512), Edge::Zero, bank).expect("supported");
         stft.feed(samples.len(), |_, space| space.copy_from_slice(&samples));
