@@ -56,6 +56,7 @@ pub mod serve;
 pub mod sign;
 pub mod source;
 mod spare;
+mod threads;
 pub mod timestamp;
 pub mod transfer;
 mod vector;

@@ -4,13 +4,14 @@
 //! all that they take. So the last buffers are kept, as far as they are no larger than short recordings need.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{LazyLock, Mutex};
-use std::thread;
+use std::sync::Mutex;
+
+use crate::threads::threads;
 
 /// The largest buffers that are kept, in bytes: what is read in one go, and the columns of a recording of a few minutes.
 const LARGEST_BYTES: usize = 256 << 10;
 const LARGEST_WORDS: usize = 5 << 18;
-/// How many of each kind are kept for each thread that the machine can run at once.
+/// How many of each kind are kept for each thread that shares the work.
 const KEPT: usize = 3;
 
 static BYTES: Pool<u8> = Pool::new(LARGEST_BYTES);
@@ -89,9 +90,8 @@ impl<T> Pool<T> {
     }
 
     fn keep(&self, mut buffer: Vec<T>) {
-        static MOST: LazyLock<usize> = LazyLock::new(|| KEPT * thread::available_parallelism().map_or(1, |n| n.get()));
         let mut buffers = self.buffers.lock().unwrap_or_else(|e| e.into_inner());
-        if (1..=self.largest).contains(&(buffer.capacity() * size_of::<T>())) && buffers.len() < *MOST {
+        if (1..=self.largest).contains(&(buffer.capacity() * size_of::<T>())) && buffers.len() < KEPT * threads() {
             buffer.clear();
             buffers.push(buffer);
         }

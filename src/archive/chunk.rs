@@ -21,6 +21,7 @@ use crate::source::SampleFormat;
 use crate::source::remainder::{self, Plan, RemainderIndex};
 use crate::source::samples;
 use crate::spare::Reused;
+use crate::threads::threads;
 
 /// What is the same for all chunks of one source.
 pub(crate) struct Lane {
@@ -53,7 +54,7 @@ const SEEK_BYTES: usize = 512 << 10;
 const MAX_SEEK_POINTS: u64 = 8192;
 
 /// Raw bytes that one encoding task takes, about.
-const TASK_BYTES: usize = 64 << 10;
+pub(crate) const TASK_BYTES: usize = 64 << 10;
 
 impl Lane {
     /// `chunk_frames` is the length of a full chunk, `batch_bytes` the raw bytes to read in one go, `slots` how many such
@@ -181,17 +182,37 @@ struct Run {
 
 #[derive(Default)]
 struct EncodedFrames {
-    bytes: Vec<u8>,
+    /// The frames, one after the other, and behind them what is left of the room that they were written into.
+    room: Vec<u8>,
+    used: usize,
     lens: Vec<u32>,
     /// The samples as FLAC's MD5 wants them, where those are not the reader's bytes.
     hashed: Vec<u8>,
+}
+
+impl EncodedFrames {
+    fn bytes(&self) -> &[u8] {
+        &self.room[..self.used]
+    }
+
+    /// Encodes one block more, and gives the frame.
+    fn push(&mut self, encoder: &mut FrameEncoder, planes: &[&[i32]], number: u64) -> Result<&[u8]> {
+        let needed = self.used + encoder.room(planes.first().map_or(0, |plane| plane.len()));
+        if self.room.len() < needed {
+            self.room.resize(needed, 0);
+        }
+        let len = encoder.encode_into(planes, number, &mut self.room[self.used..])?;
+        self.used += len;
+        self.lens.push(len as u32);
+        Ok(&self.room[self.used - len..self.used])
+    }
 }
 
 impl Run {
     fn clear(&mut self, groups: usize) {
         self.groups.resize_with(groups, EncodedFrames::default);
         for g in &mut self.groups {
-            g.bytes.clear();
+            g.used = 0;
             g.lens.clear();
             g.hashed.clear();
         }
@@ -201,13 +222,28 @@ impl Run {
     }
 }
 
-/// Encodes whole blocks of `bytes` (the last one may be shorter), the first of which has number `first_block`.
-fn encode_run(lane: &Lane, bytes: &[u8], first_block: u64, run: &mut Run) -> Result<()> {
+/// Encodes whole blocks of `bytes` (the last one may be shorter), the first of which has number `first_block`, and shows them to
+/// the preview, if it is there.
+fn encode_run(
+    lane: &Lane,
+    bytes: &[u8],
+    first_block: u64,
+    mut preview: Option<&mut Analyzer>,
+    run: &mut Run,
+) -> Result<()> {
     let mut scratch = lane.take_scratch()?;
     run.clear(lane.groups.len());
-    let block_bytes = lane.block * lane.frame_bytes();
+    let (block_bytes, sample_bytes) = (lane.block * lane.frame_bytes(), lane.format.bytes_per_sample());
+    for (frames, group) in run.groups.iter_mut().zip(&lane.groups) {
+        // What is not touched costs nothing, and growing bit by bit does.
+        let samples = bytes.len() / lane.frame_bytes() * group.len();
+        frames.room.reserve_exact((samples * (sample_bytes + 1)).saturating_sub(frames.room.len()));
+    }
     for (i, raw) in bytes.chunks(block_bytes).enumerate() {
         encode_block(lane, &mut scratch, raw, first_block + i as u64, run)?;
+        if let Some(analyzer) = &mut preview {
+            show(analyzer, &scratch.planes);
+        }
     }
     lane.give_back(scratch);
     Ok(())
@@ -246,14 +282,11 @@ fn encode_block(lane: &Lane, scratch: &mut Scratch, raw: &[u8], number: u64, run
             out.hashed.resize(from + frames * planes.len() * form.bytes_per_sample(), 0);
             samples::bytes_from_planes(form, planes, planes.len(), 0, &mut out.hashed[from..])?;
         }
-        let before = out.bytes.len();
-        encoder.encode(planes, number, &mut out.bytes)?;
-        let frame = &out.bytes[before..];
+        let frame = out.push(encoder, planes, number)?;
         decoder.verify(frame, planes)?;
         if FrameHeader::parse(frame, info)?.number != FrameNumber::Frame(number) {
             return Err(Error::mismatch(format!("the frame of block {number} does not carry its number")));
         }
-        out.lens.push(frame.len() as u32);
     }
     Ok(())
 }
@@ -324,6 +357,7 @@ pub(crate) fn encode_chunk(
             source: work.source_sha.as_deref_mut(),
         }),
         preview: Mutex::new((analyzer, vec![Vec::new(); lane.channels])),
+        shown_at_once: threads() == 1 && !lane.format.has_remainder(),
         output: Mutex::new(Output { tracks: spools.map(Track::new).collect(), rest, file, frames: 0 }),
         interrupt: work.interrupt,
         progress: work.progress,
@@ -348,6 +382,9 @@ struct Chunk<'a> {
     input: Mutex<ReadSide<'a>>,
     sums: Mutex<Sums<'a>>,
     preview: Mutex<(Analyzer, Vec<Vec<i32>>)>,
+    /// Whether the preview takes the planes that a block is encoded from, while they are in the processor's cache: where one
+    /// thread does all in turn, and samples are what is encoded.
+    shown_at_once: bool,
     output: Mutex<Output<'a>>,
     interrupt: &'a Interrupt,
     progress: &'a (dyn Fn(u64) + Sync),
@@ -406,6 +443,9 @@ impl Chunk<'_> {
     }
 
     fn analyze(&self, slot: usize) -> Result<()> {
+        if self.shown_at_once {
+            return Ok(());
+        }
         let (analyzer, planes) = &mut *lock(&self.preview);
         analyze(self.lane, analyzer, planes, &shared(&self.slots[slot].read).bytes)
     }
@@ -469,7 +509,14 @@ impl Work for Chunk<'_> {
         let at = task * self.task_bytes();
         let bytes = &batch.bytes[at..batch.bytes.len().min(at + self.task_bytes())];
         let first = batch.first_block + (task * self.lane.task_blocks()) as u64;
-        encode_run(self.lane, bytes, first, &mut lock(&runs[task]))
+        let mut preview = self.shown_at_once.then(|| lock(&self.preview));
+        encode_run(
+            self.lane,
+            bytes,
+            first,
+            preview.as_deref_mut().map(|(analyzer, _)| analyzer),
+            &mut lock(&runs[task]),
+        )
     }
 
     fn stages(&self) -> &[Needs] {
@@ -524,10 +571,14 @@ fn analyze(lane: &Lane, analyzer: &mut Analyzer, planes: &mut [Vec<i32>], bytes:
     for raw in bytes.chunks(lane.block * lane.frame_bytes()) {
         planes.iter_mut().for_each(|p| p.resize(raw.len() / lane.frame_bytes(), 0));
         samples::planes_from_bytes(lane.format, raw, lane.channels, 0, planes)?;
-        let planes: Vec<&[i32]> = planes.iter().map(Vec::as_slice).collect();
-        analyzer.push(&planes);
+        show(analyzer, planes);
     }
     Ok(())
+}
+
+fn show(analyzer: &mut Analyzer, planes: &[Vec<i32>]) {
+    let planes: Vec<&[i32]> = planes.iter().map(Vec::as_slice).collect();
+    analyzer.push(&planes);
 }
 
 impl Output<'_> {
@@ -545,8 +596,8 @@ impl Output<'_> {
                 sample += u64::from(frames);
             }
             match &mut track.spool {
-                None => self.file.append(&group.bytes).map(|_| ())?,
-                Some(spool) => spool.append(&group.bytes)?,
+                None => self.file.append(group.bytes()).map(|_| ())?,
+                Some(spool) => spool.append(group.bytes())?,
             }
         }
         if let Some((spool, index)) = &mut self.rest {

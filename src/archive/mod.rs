@@ -52,6 +52,7 @@ use crate::preview::{self, Analyzer};
 use crate::sign;
 use crate::source::Kind;
 use crate::source::tags::MetadataFile;
+use crate::threads;
 use ledger::Ledger;
 use plan::{Candidate, Plan};
 use resume::Decision;
@@ -76,7 +77,7 @@ pub struct Options {
     pub output: PathBuf,
     /// Goes in front of every relative path in the archive, to keep two inputs with like-named files apart.
     pub prefix: Option<String>,
-    /// Threads in all, at least 1.
+    /// Threads in all; 0 for as many as the machine can run at once.
     pub workers: usize,
     /// Length of a full chunk in seconds, at least 1.
     pub chunk_seconds: u64,
@@ -111,7 +112,7 @@ impl Options {
             input: input.into(),
             output: output.into(),
             prefix: None,
-            workers: std::thread::available_parallelism().map_or(1, |n| n.get()),
+            workers: 0,
             chunk_seconds: 21_600,
             existing: Existing::Report,
             keep_temp: false,
@@ -143,10 +144,15 @@ pub(crate) struct Context<'a> {
 /// name of the TIFF.
 pub(crate) const COMPANIONS: [(&str, &str); 2] = [(".png", ".tiff"), (".tiff.parity", ".tiff")];
 
-/// Raw bytes that a source reads in one go: they pass through several hands, and stay in the processor's cache.
+/// Raw bytes that a source reads in one go where several threads share them; they stay in the processor's cache.
 const BATCH_BYTES: usize = 256 << 10;
 
 impl Context<'_> {
+    /// Raw bytes that a source reads in one go. What one thread does alone it does task by task: as quick, with less memory.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        if self.options.workers == 1 { chunk::TASK_BYTES } else { BATCH_BYTES }
+    }
+
     /// How many batches one source has on the way while `drivers` sources are worked on: enough that no thread has to wait
     /// for another, and where each thread has a source of its own, one to go on with.
     pub(crate) fn batches(&self, drivers: usize) -> usize {
@@ -211,7 +217,8 @@ pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) ->
     // What is wrong with the key is to be said before the work, not after it.
     let key = options.sign_manifest.as_deref().map(sign::Key::open).transpose()?;
     let before = modified(&root);
-    let result = run_in(&Options { output: root.clone(), ..options.clone() }, interrupt, observer);
+    let resolved = Options { output: root.clone(), workers: threads::or_all(options.workers), ..options.clone() };
+    let result = run_in(&resolved, interrupt, observer);
     if options.dry_run {
         return result;
     }
@@ -320,11 +327,6 @@ fn archive_all(
         }
     };
     let recorder = record::Recorder::new(&ctx.root, journal, &done, &failed);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.workers.max(1))
-        .thread_name(|i| format!("worker-{i}"))
-        .build()
-        .map_err(|e| Error::new(ErrorKind::Limit, format!("the threads could not be started: {e}")))?;
     let next = AtomicUsize::new(0);
     let work = || {
         loop {
@@ -357,7 +359,19 @@ fn archive_all(
             ctx.observer.on(&Event::Ended { item: &candidate.relative });
         }
     };
-    pool.broadcast(|_| work());
+    // Recovery data is computed and checked by a pool, and inside of somebody else's there are other threads.
+    let pooled =
+        options.parity.is_some() || options.existing == Existing::Resume || rayon::current_thread_index().is_some();
+    if options.workers == 1 && !pooled {
+        work();
+    } else {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(options.workers)
+            .thread_name(|i| format!("worker-{i}"))
+            .build()
+            .map_err(|e| Error::new(ErrorKind::Limit, format!("the threads could not be started: {e}")))?;
+        pool.broadcast(|_| work());
+    }
     recorder.flush();
     Ok(recorder.into_committed())
 }

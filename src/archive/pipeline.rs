@@ -12,6 +12,7 @@
 use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::{Error, Result};
+use crate::threads::threads;
 
 /// What a stage waits for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,7 +41,7 @@ pub(crate) trait Work: Sync {
 /// # Errors
 /// The first that came up. What was running comes to its end, the rest is left out.
 pub(crate) fn run(work: &dyn Work, slots: usize) -> Result<()> {
-    if rayon::current_num_threads() == 1 {
+    if threads() == 1 {
         return run_alone(work);
     }
     let slots = slots.max(1);

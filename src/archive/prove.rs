@@ -17,6 +17,8 @@ use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
 use crate::parity::{Geometry, ShardHash, ShardHasher};
 use crate::positioned::{self, ReadAt};
+use crate::spare::Reused;
+use crate::threads::threads;
 
 /// Checksums of a proved TIFF.
 pub(crate) struct Proof {
@@ -61,7 +63,7 @@ pub(crate) fn prove(
         at: 0,
         shards: shards.map(ShardHasher::new),
     };
-    let apart = idle && rayon::current_num_threads() > 1;
+    let apart = idle && threads() > 1;
     let slots = if apart { SLOTS } else { SLOTS_AHEAD };
     let proving = Proving {
         slots: (0..slots).map(|_| RwLock::default()).collect(),
@@ -83,7 +85,7 @@ pub(crate) fn prove(
 /// A proof that is under way.
 struct Proving<'a> {
     /// Steps that were read, and where each begins in the file.
-    slots: Vec<RwLock<(u64, Vec<u8>)>>,
+    slots: Vec<RwLock<(u64, Reused<u8>)>>,
     back: Mutex<ReadBack<'a>>,
     /// SHA-256 of the file.
     whole: Mutex<Sha256>,

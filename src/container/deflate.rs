@@ -31,9 +31,28 @@ impl Effort {
     }
 }
 
+/// Up to so many bytes are not compressed: the header of a WAV file, say. They would hardly shrink, and a compressor's tables are
+/// half a megabyte.
+const STORED_BYTES: usize = 128;
+
 /// Compresses one strip; deterministic.
 pub fn deflate_strip(bytes: &[u8], effort: Effort) -> Vec<u8> {
+    if bytes.len() <= STORED_BYTES {
+        return stored(bytes);
+    }
     miniz_oxide::deflate::compress_to_vec_zlib(bytes, effort.level())
+}
+
+/// One stored block (RFC 1951, 3.2.4) as a zlib stream.
+fn stored(bytes: &[u8]) -> Vec<u8> {
+    let len = bytes.len() as u16;
+    let mut out = Vec::with_capacity(bytes.len() + 11);
+    out.extend([0x78, 0x01, 0x01]);
+    out.extend(len.to_le_bytes());
+    out.extend((!len).to_le_bytes());
+    out.extend(bytes);
+    out.extend(simd_adler32::adler32(&bytes).to_be_bytes());
+    out
 }
 
 /// Number of strips of a Deflate page of raw bytes, for [`PageEstimate`](super::PageEstimate).

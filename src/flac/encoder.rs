@@ -46,7 +46,6 @@ pub struct FrameEncoder {
     attempts: [Attempt; 4],
     side: Vec<i32>,
     mid: Vec<i32>,
-    frame: Vec<u8>,
 }
 
 impl FrameEncoder {
@@ -97,7 +96,6 @@ impl FrameEncoder {
             attempts: Default::default(),
             side: Vec::new(),
             mid: Vec::new(),
-            frame: Vec::new(),
         }
     }
 
@@ -107,17 +105,38 @@ impl FrameEncoder {
     /// # Errors
     /// Usage, when number or length of the planes, the frame number or a sample is out of range; `out` is then as it was.
     pub fn encode(&mut self, planes: &[&[i32]], frame_number: u64, out: &mut Vec<u8>) -> Result<()> {
+        let before = out.len();
+        out.resize(before + self.room(planes.first().map_or(0, |plane| plane.len())), 0);
+        let written = self.encode_into(planes, frame_number, &mut out[before..]);
+        out.truncate(before + written.as_ref().copied().unwrap_or(0));
+        written.map(|_| ())
+    }
+
+    /// Bytes of room that [`encode_into`](Self::encode_into) needs for blocks of `len` samples per channel: for all of them
+    /// verbatim, and for the writer to store whole words.
+    pub fn room(&self, len: usize) -> usize {
+        let verbatim = (len * (usize::from(self.format.bits_per_sample) + 1)).div_ceil(8);
+        MAX_HEADER_BYTES + usize::from(self.format.channels) * (verbatim + 8) + 16
+    }
+
+    /// Writes one frame to the start of `out`, and gives its length in bytes; what lies behind it is of no use then. All else is
+    /// as with [`encode`](Self::encode).
+    ///
+    /// # Errors
+    /// Usage, as there, or when `out` has less than the [room](Self::room) needed.
+    pub fn encode_into(&mut self, planes: &[&[i32]], frame_number: u64, out: &mut [u8]) -> Result<usize> {
         let channels = self.check(planes, frame_number)?;
         let channels = &channels[..planes.len()];
         let len = planes[0].len();
         if self.window.fine.len() != len {
             self.window = Window::tukey(len, TAPER);
         }
-        // Room for all channels verbatim, and for the writer to store whole words.
-        let room = planes.len() * ((len * (usize::from(self.format.bits_per_sample) + 1)).div_ceil(8) + 8);
-        let mut frame = std::mem::take(&mut self.frame);
-        frame.resize(MAX_HEADER_BYTES + room + 16, 0);
-        let mut writer = BitWriter::new(&mut frame);
+        let room = self.room(len);
+        let Some(out) = out.get_mut(..room) else {
+            let text = format!("{} bytes of room for a frame that may take {room}", out.len());
+            return Err(Error::new(ErrorKind::Usage, text));
+        };
+        let mut writer = BitWriter::new(out);
         match *channels {
             [left, right] if left.bits < 32 => self.encode_pair(left, right, frame_number, &mut writer),
             _ => self.encode_independent(channels, frame_number, &mut writer),
@@ -125,9 +144,7 @@ impl FrameEncoder {
         writer.align();
         let crc = self.isa.crc16(0, writer.bytes());
         writer.put(u64::from(crc), 16);
-        out.extend_from_slice(writer.bytes());
-        self.frame = frame;
-        Ok(())
+        Ok(writer.bytes().len())
     }
 
     fn check<'a>(&self, planes: &[&'a [i32]], frame_number: u64) -> Result<[Channel<'a>; 8]> {

@@ -155,6 +155,7 @@ impl Analyzer {
     /// When samples have come already.
     pub fn expecting(mut self, samples: u64) -> Analyzer {
         assert_eq!(self.samples, 0, "before the first sample");
+        self.meter.expect(samples);
         if let Sink::Columns(columns) = &self.sink {
             let (streams, bands, width) = (self.layout.streams, self.layout.bands, self.layout.plot_width);
             let grid = Grid::new(streams, bands, columns.hops(), width, samples);

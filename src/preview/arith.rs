@@ -52,32 +52,38 @@ pub fn power_of(db: f64) -> f64 {
 
 /// Cosine and sine of the multiples of one part of a full turn.
 pub struct Circle {
-    parts: Vec<(f64, f64)>,
+    /// How many of the parts below make one of those that were asked for.
+    step: usize,
+    /// Cosine and sine of the parts of the first quarter of the turn.
+    quarter: Vec<(f64, f64)>,
 }
 
 impl Circle {
     /// A turn in `parts` parts, at least one.
     pub fn new(parts: usize) -> Circle {
-        // First finer parts, of which an eighth of the turn has a whole number; of them, each `step`-th was asked for.
+        // As many times more parts as it takes to have a whole number of them in an eighth.
         let step = 8 >> parts.trailing_zeros().min(3);
         let last = parts * step / 8;
-        let eighth: Vec<_> = (0..=last).map(|k| cos_sin_of_eighth(k as f64 / last as f64)).collect();
-        let next = eighth[1..].iter().rev().map(|(cos, sin)| (*sin, *cos));
-        let quarter: Vec<_> = eighth[..last].iter().copied().chain(next).collect();
-        let mut all = Vec::with_capacity(parts * step);
-        all.extend_from_slice(&quarter);
-        all.extend(quarter.iter().map(|(cos, sin)| (-sin, *cos)));
-        all.extend(quarter.iter().map(|(cos, sin)| (-cos, -sin)));
-        all.extend(quarter.iter().map(|(cos, sin)| (*sin, -cos)));
-        Circle { parts: if step == 1 { all } else { all.into_iter().step_by(step).collect() } }
+        let mut quarter: Vec<_> = (0..=last).map(|k| cos_sin_of_eighth(k as f64 / last as f64)).collect();
+        for k in (1..last).rev() {
+            let (cos, sin) = quarter[k];
+            quarter.push((sin, cos));
+        }
+        Circle { step, quarter }
     }
 
-    /// Cosine and sine of `k` parts. Symmetric angles have exactly symmetric results.
-    ///
-    /// # Panics
-    /// When that is a turn or more.
+    /// Cosine and sine of `k` parts, less than a turn. Symmetric angles have exactly symmetric results.
+    #[inline]
     pub fn cos_sin(&self, k: usize) -> (f64, f64) {
-        self.parts[k]
+        let (k, len) = (k * self.step, self.quarter.len());
+        let quadrant = usize::from(k >= len) + usize::from(k >= 2 * len) + usize::from(k >= 3 * len);
+        let (cos, sin) = self.quarter[k - quadrant * len];
+        match quadrant {
+            0 => (cos, sin),
+            1 => (-sin, cos),
+            2 => (-cos, -sin),
+            _ => (sin, -cos),
+        }
     }
 }
 

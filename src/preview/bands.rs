@@ -76,6 +76,11 @@ struct Band {
     weights: usize,
 }
 
+#[inline(always)]
+fn term<V: Lanes>(bin: &Values, weight: f32) -> V {
+    V::load(bin).mul(V::splat(weight))
+}
+
 /// The bands of one sample rate, frame length and frequency range.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bank {
@@ -154,9 +159,17 @@ impl Bank {
             }
         } else {
             let weights = &self.weights[band.weights..band.weights + bins.len()];
-            for (bin, weight) in bins.iter().zip(weights) {
-                value = value.add(V::load(bin).mul(V::splat(*weight)));
+            // Every other bin has a sum of its own, so that additions need not wait for one another.
+            let mut others = V::splat(0.0);
+            let ((bins, last), (weights, last_weight)) = (bins.as_chunks(), weights.as_chunks());
+            for ([bin, other], [weight, other_weight]) in bins.iter().zip(weights) {
+                value = value.add(term(bin, *weight));
+                others = others.add(term(other, *other_weight));
             }
+            for (bin, weight) in last.iter().zip(last_weight) {
+                value = value.add(term(bin, *weight));
+            }
+            value = value.add(others);
         }
         value
     }

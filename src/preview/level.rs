@@ -56,6 +56,14 @@ impl LevelMeter {
         }
     }
 
+    /// Begins with columns as long as they will be after `samples` samples per channel. To be called before the first.
+    pub fn expect(&mut self, samples: u64) {
+        while samples.div_ceil(self.unit) > self.capacity as u64 {
+            self.unit *= 2;
+        }
+        self.columns.reserve_exact(samples.div_ceil(self.unit) as usize);
+    }
+
     /// Takes in one run of samples, equally long in all channels.
     pub fn push(&mut self, planes: &[&[i32]]) {
         let len = planes.first().map_or(0, |plane| plane.len());
@@ -185,6 +193,17 @@ mod tests {
         assert!(whole.len() <= 8 && whole.iter().map(|sum| sum.samples).sum::<u64>() == 1000);
         let energy: u128 = samples.iter().map(|s| i128::from(*s).pow(2) as u128).sum();
         assert_eq!(whole.iter().map(|sum| sum.energy).sum::<u128>(), energy);
+    }
+
+    #[test]
+    fn what_is_known_beforehand_changes_nothing() {
+        let samples: Vec<i32> = (0..1000).map(|i| (i * 7919 % 70_001 - 35_000).clamp(-32768, 32767)).collect();
+        for count in [0, 1, 31, 32, 33, 64, 65, 257, 1000] {
+            let mut meter = LevelMeter::new(1, 16, 4, 8);
+            meter.expect(count as u64);
+            meter.push(&[&samples[..count]]);
+            assert_eq!(meter.finish(8), metered(&samples[..count], 16, 3), "{count} samples");
+        }
     }
 
     #[test]

@@ -68,7 +68,8 @@ impl Histogram {
         for levels in columns.flat_map(|column| column.chunks(AT_ONCE)) {
             let steps = &mut steps[..levels.len()];
             fast_steps(levels, steps);
-            for steps in steps.chunks(TABLES) {
+            let (steps, rest) = steps.as_chunks::<TABLES>();
+            for steps in steps.iter().map(<[u16; TABLES]>::as_slice).chain([rest]) {
                 steps.iter().zip(&mut tables).for_each(|(step, table)| table[usize::from(*step)] += 1);
             }
         }

@@ -44,25 +44,30 @@ pub struct Stft {
     rows: Vec<f32>,
 }
 
-/// What depends on the length of a frame alone.
+/// What depends on the length of a frame and the scale alone.
 #[derive(Debug)]
 struct Tables {
     plan: Plan,
-    hann: Vec<f32>,
+    /// The window, scaled.
+    window: Vec<f32>,
+    scale: f64,
 }
 
 impl Tables {
-    /// Tables for frames of `n` samples, if there is a transform for them. The last few are kept: of 100,000 recordings of a
+    /// Tables for frames of `n` samples, if there is a transform for them, and for a window scaled by `scale`. The last few are kept: of 100,000 recordings of a
     /// minute most have the same sample rate, and tables take longer to make than a second of sound to transform.
-    fn of(n: usize) -> Option<Arc<Tables>> {
+    fn of(n: usize, scale: f64) -> Option<Arc<Tables>> {
         const KEPT: usize = 4;
         static RECENT: Mutex<Vec<Arc<Tables>>> = Mutex::new(Vec::new());
         let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tables) = recent.iter().find(|tables| tables.plan.frame_len() == n) {
+        if let Some(tables) = recent.iter().find(|tables| tables.plan.frame_len() == n && tables.scale == scale) {
             return Some(tables.clone());
         }
         let circle = Circle::new(n);
-        let tables = Arc::new(Tables { plan: Plan::new(n, &circle)?, hann: hann(n, &circle).collect() });
+        let plan = Plan::new(n, &circle)?;
+        // A transform gives twice the amplitude.
+        let window = hann(n, &circle).map(|w| (f64::from(w) * scale * 0.5) as f32).collect();
+        let tables = Arc::new(Tables { plan, window, scale });
         recent.truncate(KEPT - 1);
         recent.insert(0, tables.clone());
         Some(tables)
@@ -73,7 +78,6 @@ impl Tables {
 #[derive(Debug, Clone)]
 struct Kernel {
     tables: Arc<Tables>,
-    window: Vec<f32>,
     bank: Bank,
     work: Vec<Point>,
     power: Vec<Values>,
@@ -86,19 +90,13 @@ impl Stft {
     /// of amplitude 1 has power 1. Fails where `n` has factors other than 2 and 3, is no multiple of 16, or `hop`
     /// is zero or longer than `n`.
     pub fn new(n: usize, hop: usize, streams: usize, scale: f64, edge: Edge, bank: Bank) -> Result<Stft> {
-        let tables = Tables::of(n).filter(|_| n.is_multiple_of(GATHERED));
+        let tables = Tables::of(n, scale).filter(|_| n.is_multiple_of(GATHERED));
         let tables = tables.ok_or_else(|| Error::unsupported(format!("no transform for frames of {n} samples")))?;
         if hop == 0 || hop > n {
             return Err(Error::unsupported(format!("frames of {n} samples cannot be {hop} samples apart")));
         }
         let rows = vec![0.0; LANES * streams * bank.len()];
-        let kernel = Kernel {
-            window: tables.hann.iter().map(|w| (f64::from(*w) * scale * 0.5) as f32).collect(),
-            tables,
-            bank,
-            work: vec![Point::ZERO; n / 2],
-            power: vec![[0.0; LANES]; n / 2 + 1],
-        };
+        let kernel = Kernel { tables, bank, work: vec![Point::ZERO; n / 2], power: vec![[0.0; LANES]; n / 2 + 1] };
         let (padding, centre) = match edge {
             Edge::Zero => (n / 2, 0),
             Edge::Inner => (0, n as u64 / 2),
@@ -137,14 +135,16 @@ impl Stft {
 
     /// The same, where `fill` writes all of the space, in which anything may be.
     pub(crate) fn feed_whole(&mut self, len: usize, mut fill: impl FnMut(usize, &mut [f32])) {
-        // What is left of the samples moves to the front after every other batch or so.
-        let (from, end) = if self.start >= self.span() { (self.start, self.end) } else { (0, self.end) };
-        (self.start, self.end) = (self.start - from, end - from + len);
+        // What is left of the samples moves to the front after a batch: it is less than a frame, about.
+        let (from, end, span) = (self.start, self.end, self.span());
+        (self.start, self.end) = (0, end - from + len);
         for (stream, pending) in self.pending.iter_mut().enumerate() {
             if from > 0 {
                 pending.copy_within(from..end, 0);
             }
             if pending.len() < self.end {
+                // At once as much as will be needed; what is not touched costs nothing.
+                pending.reserve_exact((span + len).saturating_sub(pending.len()));
                 pending.resize(self.end, 0.0);
             }
             fill(stream, &mut pending[self.end - len..self.end]);
@@ -263,10 +263,11 @@ impl Kernel {
     /// Windows eight frames and interleaves them by lane, even samples as real and odd ones as imaginary parts.
     #[inline(always)]
     fn gather<C: Complex>(&mut self, samples: &[f32], hop: usize) {
-        let n = self.window.len();
+        let window = &self.tables.window;
+        let n = window.len();
         let frames: [&[[f32; GATHERED]]; LANES] =
             std::array::from_fn(|i| samples[i * hop..i * hop + n].as_chunks::<GATHERED>().0);
-        let window = self.window.as_chunks::<GATHERED>().0;
+        let window = window.as_chunks::<GATHERED>().0;
         for (block, points) in self.work.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
             let gathered = C::gather(frames.map(|frame| &frame[block]), &window[block]);
             points.iter_mut().zip(gathered).for_each(|(point, number)| number.store(point));

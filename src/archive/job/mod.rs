@@ -15,13 +15,13 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use crate::archive::Context;
 use crate::archive::chunk::{ChunkWork, EncodedChunk, Lane, SampleReader, encode_chunk};
 use crate::archive::decoded::{CodedReader, FlacReader};
 use crate::archive::input::{self, Input, Opened};
 use crate::archive::pages;
 use crate::archive::plan::Candidate;
 use crate::archive::write::ChunkFile;
-use crate::archive::{BATCH_BYTES, Context};
 use crate::container::{self, PageEstimate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flac::VorbisComment;
@@ -108,7 +108,7 @@ impl<'a> Source<'a> {
                 std::mem::replace(&mut opened.plan, Plan::new(opened.format, 0)),
                 ctx.options.level,
                 opened.frames_bound.min(chunk_frames),
-                (BATCH_BYTES, ctx.batches(drivers)),
+                (ctx.batch_bytes(), ctx.batches(drivers)),
             )?),
         };
         Ok(Source {

@@ -18,6 +18,7 @@ use crate::format::{self, ChunkMetadata, Role};
 use crate::manifest::{self, ChunkRecord, GroupRecord, Real, Restore, Sha256Sum, SourceRecord};
 use crate::parity::{self, Geometry, Subject};
 use crate::preview::{self, Drawing, Labels};
+use crate::threads::threads;
 use crate::timestamp;
 
 /// Temporary path → path relative to the archive folder.
@@ -96,13 +97,15 @@ impl Source<'_> {
         range: &preview::DbRange,
     ) -> Result<Vec<(ChunkRecord, Renames)>> {
         let count = pending.len();
-        let several = count > 1 && rayon::current_num_threads() > 2;
+        let seal = |chunk: Pending| self.seal(chunk, count as u64, frames, sha, range);
+        if count < 2 || threads() < 3 {
+            return pending.into_iter().map(|chunk| self.prove(seal(chunk)?, true)).collect();
+        }
         let mut proved: Vec<_> = pending.iter().map(|_| None).collect();
         rayon::scope(|scope| {
             for (chunk, outcome) in pending.into_iter().zip(&mut proved) {
-                match self.seal(chunk, count as u64, frames, sha, range) {
-                    Ok(complete) if several => scope.spawn(move |_| *outcome = Some(self.prove(complete, false))),
-                    Ok(complete) => *outcome = Some(self.prove(complete, true)),
+                match seal(chunk) {
+                    Ok(complete) => scope.spawn(move |_| *outcome = Some(self.prove(complete, false))),
                     Err(e) => {
                         *outcome = Some(Err(e));
                         break;

@@ -1,0 +1,17 @@
+//! How many threads there are for what is done in parallel.
+
+use std::num::NonZero;
+use std::thread;
+
+/// Threads of the pool that this is called in; outside of any, this one alone.
+pub(crate) fn threads() -> usize {
+    rayon::current_thread_index().map_or(1, |_| rayon::current_num_threads())
+}
+
+/// `wanted` threads, or for zero as many as the machine can run at once.
+pub(crate) fn or_all(wanted: usize) -> usize {
+    match wanted {
+        0 => thread::available_parallelism().map_or(1, NonZero::get),
+        _ => wanted,
+    }
+}
