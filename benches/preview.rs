@@ -56,7 +56,7 @@ fn picture(c: &mut Criterion) {
     c.bench_function("render", |b| b.iter(|| render(&spectrum, &range, &labels, &settings)));
     c.bench_function("drawn and compressed", |b| {
         b.iter(|| {
-            Drawing::new(&spectrum, &range, &labels, &settings).deflate(|piece| {
+            Drawing::new(&spectrum, &range, &labels, &settings).deflate(false, |piece| {
                 black_box(piece);
                 Ok::<(), Infallible>(())
             })

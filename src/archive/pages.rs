@@ -173,9 +173,14 @@ pub(crate) fn flac_header_bound(seek_points: u64, comment: &VorbisComment) -> Re
 }
 
 /// A picture as a Deflate page of one strip.
-pub(crate) fn picture(file: &mut ChunkFile, drawing: &Drawing<'_>, description: String) -> Result<PageLayout> {
+pub(crate) fn picture(
+    file: &mut ChunkFile,
+    drawing: &Drawing<'_>,
+    halves_at_once: bool,
+    description: String,
+) -> Result<PageLayout> {
     let offset = file.position();
-    drawing.deflate(|piece| file.append(piece).map(|_| ()))?;
+    drawing.deflate(halves_at_once, |piece| file.append(piece).map(|_| ()))?;
     Ok(PageLayout {
         width: drawing.width(),
         height: drawing.height(),

@@ -24,6 +24,7 @@ use super::name::{self, Name};
 use super::range::DbRange;
 use super::settings::Settings;
 use super::spectrum::{Level, Spectrum, Values, rounded, store_db};
+use crate::threads::threads;
 use crate::vector::{transposed, vectorised};
 
 const PAPER: Color = [22, 22, 26];
@@ -174,7 +175,7 @@ impl<'a> Drawing<'a> {
     /// All of it at once.
     pub fn picture(&self) -> Picture {
         let mut rgb = Vec::with_capacity(3 * self.frame.width * self.frame.height);
-        let taken: Result<(), std::convert::Infallible> = self.each_band::<u32, _>(|band| {
+        let taken: Result<(), std::convert::Infallible> = self.each_band::<u32, _>(0..self.frame.height, |band| {
             let words = band.pixels().iter().map(|pixel| pixel.word(&self.palette));
             rgb.extend(words.flat_map(|word| word.to_le_bytes().into_iter().take(3)));
             Ok(())
@@ -184,35 +185,80 @@ impl<'a> Drawing<'a> {
     }
 
     /// The picture's pixels as one zlib stream, row by row without filters, which `take` gets in pieces: what a TIFF page of
-    /// one strip with compression 8 (Deflate) and no predictor holds.
+    /// one strip with compression 8 (Deflate) and no predictor holds. With `halves_at_once` the lower half is made at the same
+    /// time as the upper one, where the thread pool that this is called in has a thread for it; the stream is the same.
     ///
     /// # Errors
     /// Those of `take`, which is not called again then.
-    pub fn deflate<E>(&self, take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn deflate<E: Send>(
+        &self,
+        halves_at_once: bool,
+        take: impl FnMut(&[u8]) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
         match self.values.values {
-            Values::Levels(_) if self.palette.is_small() => self.deflate_as::<u8, E>(take),
-            _ => self.deflate_as::<u32, E>(take),
+            Values::Levels(_) if self.palette.is_small() => self.deflate_as::<u8, E>(halves_at_once, take),
+            _ => self.deflate_as::<u32, E>(halves_at_once, take),
         }
     }
 
-    fn deflate_as<P: Ink, E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let mut stream = Zlib::new(self.frame.width, false);
-        self.each_band::<P, E>(|band| {
+    fn deflate_as<P: Ink, E: Send>(
+        &self,
+        halves_at_once: bool,
+        mut take: impl FnMut(&[u8]) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        let (width, height) = (self.frame.width, self.frame.height);
+        let (upper, lower) = (0..height / 2, height / 2..height);
+        let begin = |take: &mut (dyn FnMut(&[u8]) -> Result<(), E> + Send)| {
+            let (rest, checksum) = self.deflate_rows::<P, E>(Zlib::new(width, false), upper, take)?.finish_beginning();
+            take(&rest).map(|()| checksum)
+        };
+        let end = |take: &mut dyn FnMut(&[u8]) -> Result<(), E>| {
+            self.deflate_rows::<P, E>(Zlib::continued(width, false), lower, take)
+        };
+        if halves_at_once && threads() > 1 {
+            let mut bytes = Vec::new();
+            let collect = &mut |piece: &[u8]| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            };
+            let (begun, end) = rayon::join(|| begin(&mut take), || end(collect));
+            let (checksum, end) = (begun?, end?);
+            take(&bytes)?;
+            take(&end.finish_behind(checksum))
+        } else {
+            let checksum = begin(&mut take)?;
+            let end = end(&mut take)?;
+            take(&end.finish_behind(checksum))
+        }
+    }
+
+    /// Puts some rows into a stream, of which `take` gets what is done.
+    fn deflate_rows<P: Ink, E>(
+        &self,
+        mut stream: Zlib<P>,
+        rows: Range<usize>,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Zlib<P>, E> {
+        self.each_band::<P, E>(rows, |band| {
             for row in band.pixels().chunks(self.frame.width) {
                 stream.row(row, |pixel| pixel.word(&self.palette));
             }
-            stream.hand_over(&mut take)
+            stream.hand_over(&mut *take)
         })?;
-        take(&stream.finish())
+        Ok(stream)
     }
 
-    /// Draws the whole picture, some rows at a time from the top.
-    fn each_band<P: Ink, E>(&self, mut take: impl FnMut(&Band<'_, P>) -> Result<(), E>) -> Result<(), E> {
-        let (width, height) = (self.frame.width, self.frame.height);
+    /// Draws some rows of the picture, a few at a time from the top.
+    fn each_band<P: Ink, E>(
+        &self,
+        rows: Range<usize>,
+        mut take: impl FnMut(&Band<'_, P>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let width = self.frame.width;
         let step = (BAND_PIXELS / width).max(1);
         let mut band = Band::new(width, &self.palette);
-        for top in (0..height).step_by(step) {
-            band.move_to(top..height.min(top + step), PAPER);
+        for top in rows.clone().step_by(step) {
+            band.move_to(top..rows.end.min(top + step), PAPER);
             self.values.draw(&self.frame, &self.palette, &mut band);
             if self.frame.layout.axes {
                 draw_level(&mut band, &self.frame, &self.bars, &self.palette);

@@ -139,7 +139,7 @@ impl Source<'_> {
             let encoded = preview::encode_png(&drawing.picture());
             png = Some(Scratch::write(temp.with_extension("png"), &encoded)?);
         }
-        let mut picture = pages::picture(&mut out, &drawing, container::to_ascii_json(&page0))?;
+        let mut picture = pages::picture(&mut out, &drawing, self.threads_idle, container::to_ascii_json(&page0))?;
         picture.text_tags = self.opened.about.text_tags(labels.chunk_start());
         picture.xmp = self.opened.about.xmp(labels.chunk_start());
         let mut layouts = vec![picture];

@@ -8,7 +8,7 @@ use crate::vector::vectorised;
 const FARTHEST: usize = 32_767;
 
 /// How pixels are held while matches are looked for.
-pub(crate) trait Pixel: Copy + Eq {
+pub(crate) trait Pixel: Copy + Eq + Send {
     /// Stands between rows: no match leads across their ends. It is no pixel.
     const EDGE: Self;
     /// Stands behind the pixels that are being looked at, and nowhere else: matches end there. It is no pixel.

@@ -5,7 +5,8 @@
 //! above, the last place with the same two pixels, and failing these the last with the same one. That finds nearly all there
 //! is to find. The result depends on nothing but the picture.
 //!
-//! In: rows of pixels, as numbers of a palette or as they are. Out: one zlib stream of RGB pixels.
+//! In: rows of pixels, as numbers of a palette or as they are. Out: one zlib stream of RGB pixels. Its beginning and its end may
+//! be made at once: no match leads from one into the other.
 
 mod block;
 mod huffman;
@@ -38,11 +39,13 @@ pub(crate) fn zlib(rgb: &[u8], row_len: usize, filter_bytes: bool) -> Vec<u8> {
     stream.finish()
 }
 
-/// A zlib stream of rows that come one after the other.
+/// A zlib stream of rows that come one after the other, or the beginning or the end of one.
 pub(crate) struct Zlib<P> {
     filter_bytes: bool,
     out: Bits,
     checksum: simd_adler32::Adler32,
+    /// Bytes that the checksum is of.
+    len: u64,
     finder: Finder<P>,
     tokens: Vec<Token>,
     /// The last row's bytes.
@@ -52,12 +55,18 @@ pub(crate) struct Zlib<P> {
 impl<P: Pixel> Zlib<P> {
     /// For rows of `width` pixels; with `filter_bytes`, a zero goes before each.
     pub(crate) fn new(width: usize, filter_bytes: bool) -> Zlib<P> {
-        let mut out = Bits::new();
-        out.put(0x9c78, 16);
+        let mut stream = Zlib::continued(width, filter_bytes);
+        stream.out.put(0x9c78, 16);
+        stream
+    }
+
+    /// The same, to be put behind the beginning of a stream.
+    pub(crate) fn continued(width: usize, filter_bytes: bool) -> Zlib<P> {
         Zlib {
             filter_bytes,
-            out,
+            out: Bits::new(),
             checksum: simd_adler32::Adler32::new(),
+            len: 0,
             finder: Finder::new(width, usize::from(filter_bytes)),
             tokens: Vec::with_capacity(BLOCK + width + 1),
             rgb: Vec::new(),
@@ -69,6 +78,7 @@ impl<P: Pixel> Zlib<P> {
         if self.filter_bytes {
             self.tokens.push(Token::FILTER);
             self.checksum.write(&[0]);
+            self.len += 1;
         }
         if !self.finder.row(row, &color, &mut self.tokens) {
             self.rgb.resize(PIXEL * row.len(), 0);
@@ -83,6 +93,7 @@ impl<P: Pixel> Zlib<P> {
             }
         }
         self.checksum.write(&self.rgb);
+        self.len += self.rgb.len() as u64;
         if self.tokens.len() >= BLOCK {
             write_block(&mut self.out, &self.tokens, false);
             self.tokens.clear();
@@ -95,13 +106,48 @@ impl<P: Pixel> Zlib<P> {
     }
 
     /// The rest of the stream.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.finish_behind(Checksum::OF_NOTHING)
+    }
+
+    /// The rest of a stream of which this is the end; `before` is of its beginning.
+    pub(crate) fn finish_behind(mut self, before: Checksum) -> Vec<u8> {
         write_block(&mut self.out, &self.tokens, true);
         let mut bytes = self.out.finish();
-        bytes.extend(self.checksum.finish().to_be_bytes());
+        bytes.extend(before.followed_by(self.checksum.finish(), self.len).0.to_be_bytes());
         bytes
     }
+
+    /// The rest of the beginning of a stream, in whole bytes, behind which its end may come.
+    pub(crate) fn finish_beginning(mut self) -> (Vec<u8>, Checksum) {
+        write_block(&mut self.out, &self.tokens, false);
+        // A stored block of no bytes (RFC 1951, 3.2.4).
+        self.out.put(0, 3);
+        let mut bytes = self.out.finish();
+        bytes.extend([0, 0, 0xff, 0xff]);
+        (bytes, Checksum(self.checksum.finish()))
+    }
 }
+
+/// An Adler-32 (RFC 1950, 8.2).
+#[derive(Clone, Copy)]
+pub(crate) struct Checksum(u32);
+
+impl Checksum {
+    const OF_NOTHING: Checksum = Checksum(1);
+
+    /// That of all bytes, where `next` is that of the `len` bytes which follow.
+    fn followed_by(self, next: u32, len: u64) -> Checksum {
+        const MODULUS: u64 = 65_521;
+        let halves = |sum: u32| (u64::from(sum & 0xffff), u64::from(sum >> 16));
+        let ((low, high), (next_low, next_high)) = (halves(self.0), halves(next));
+        // Both begin with 1, which counts once a byte in the upper half.
+        let before = low + MODULUS - 1;
+        let (low, high) = (before + next_low, high + next_high + len % MODULUS * (before % MODULUS));
+        Checksum((((high % MODULUS) << 16) | (low % MODULUS)) as u32)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read;
@@ -170,19 +216,28 @@ mod tests {
                 }
             }
             pixels.truncate(60 * width);
-            let (mut stream, mut packed) = (Zlib::new(width, false), Vec::new());
-            for (y, row) in pixels.chunks(width).enumerate() {
-                stream.row(row, color);
-                if y % 5 == 0 {
-                    stream.hand_over(|bytes| packed.extend_from_slice(bytes));
-                }
-            }
-            packed.extend(stream.finish());
-            let mut back = Vec::new();
-            flate2::read::ZlibDecoder::new(&packed[..]).read_to_end(&mut back).expect("a zlib stream");
             let expected: Vec<u8> =
                 pixels.iter().flat_map(|number| color(*number).to_le_bytes().into_iter().take(3)).collect();
-            assert!(back == expected, "{width}, {colors}");
+            let rows = pixels.len() / width;
+            for seam in [0, 1, 17, rows / 2, rows] {
+                let (mut stream, mut packed, mut before) = (Zlib::new(width, false), Vec::new(), Checksum::OF_NOTHING);
+                for (y, row) in pixels.chunks(width).enumerate() {
+                    if y == seam {
+                        let beginning = std::mem::replace(&mut stream, Zlib::continued(width, false));
+                        let (bytes, checksum) = beginning.finish_beginning();
+                        packed.extend(bytes);
+                        before = checksum;
+                    }
+                    stream.row(row, color);
+                    if y % 5 == 0 {
+                        stream.hand_over(|bytes| packed.extend_from_slice(bytes));
+                    }
+                }
+                packed.extend(stream.finish_behind(before));
+                let mut back = Vec::new();
+                flate2::read::ZlibDecoder::new(&packed[..]).read_to_end(&mut back).expect("a zlib stream");
+                assert!(back == expected, "{width}, {colors}, {seam}");
+            }
         }
     }
 }
