@@ -233,11 +233,11 @@ fn encode_run(
 ) -> Result<()> {
     let mut scratch = lane.take_scratch()?;
     run.clear(lane.groups.len());
-    let (block_bytes, sample_bytes) = (lane.block * lane.frame_bytes(), lane.format.bytes_per_sample());
-    for (frames, group) in run.groups.iter_mut().zip(&lane.groups) {
+    let block_bytes = lane.block * lane.frame_bytes();
+    for (frames, encoder) in run.groups.iter_mut().zip(&scratch.encoders) {
         // What is not touched costs nothing, and growing bit by bit does.
-        let samples = bytes.len() / lane.frame_bytes() * group.len();
-        frames.room.reserve_exact((samples * (sample_bytes + 1)).saturating_sub(frames.room.len()));
+        let room = encoder.room(bytes.len() / lane.frame_bytes());
+        frames.room.reserve_exact(room.saturating_sub(frames.room.len()));
     }
     for (i, raw) in bytes.chunks(block_bytes).enumerate() {
         encode_block(lane, &mut scratch, raw, first_block + i as u64, run)?;

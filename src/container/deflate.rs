@@ -31,8 +31,8 @@ impl Effort {
     }
 }
 
-/// Up to so many bytes are not compressed: the header of a WAV file, say. They would hardly shrink, and a compressor's tables are
-/// half a megabyte.
+/// Up to so many bytes are not compressed: the header of a WAV file, say. They would hardly shrink, and a compressor has
+/// large tables to set up.
 const STORED_BYTES: usize = 128;
 
 /// Compresses one strip; deterministic.

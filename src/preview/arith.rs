@@ -72,7 +72,10 @@ impl Circle {
         Circle { step, quarter }
     }
 
-    /// Cosine and sine of `k` parts, less than a turn. Symmetric angles have exactly symmetric results.
+    /// Cosine and sine of `k` parts. Symmetric angles have exactly symmetric results.
+    ///
+    /// # Panics
+    /// When that is a turn or more.
     #[inline]
     pub fn cos_sin(&self, k: usize) -> (f64, f64) {
         let (k, len) = (k * self.step, self.quarter.len());

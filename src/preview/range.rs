@@ -68,8 +68,7 @@ impl Histogram {
         for levels in columns.flat_map(|column| column.chunks(AT_ONCE)) {
             let steps = &mut steps[..levels.len()];
             fast_steps(levels, steps);
-            let (steps, rest) = steps.as_chunks::<TABLES>();
-            for steps in steps.iter().map(<[u16; TABLES]>::as_slice).chain([rest]) {
+            for steps in steps.chunks(TABLES) {
                 steps.iter().zip(&mut tables).for_each(|(step, table)| table[usize::from(*step)] += 1);
             }
         }

@@ -54,8 +54,9 @@ struct Tables {
 }
 
 impl Tables {
-    /// Tables for frames of `n` samples, if there is a transform for them, and for a window scaled by `scale`. The last few are kept: of 100,000 recordings of a
-    /// minute most have the same sample rate, and tables take longer to make than a second of sound to transform.
+    /// Tables for frames of `n` samples, if there is a transform for them, and for a window scaled by `scale`. The last few are
+    /// kept: of 100,000 recordings of a minute most have the same sample rate, and tables take longer to make than a second of
+    /// sound to transform.
     fn of(n: usize, scale: f64) -> Option<Arc<Tables>> {
         const KEPT: usize = 4;
         static RECENT: Mutex<Vec<Arc<Tables>>> = Mutex::new(Vec::new());

@@ -261,6 +261,11 @@ impl<P: Pixel> Finder<P> {
         again
     }
 
+    /// Bytes of all rows so far.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.next.byte() - self.lead) as u64
+    }
+
     /// Bytes from a row to the next.
     fn stride(&self) -> usize {
         PIXEL * self.width + self.lead

@@ -44,8 +44,6 @@ pub(crate) struct Zlib<P> {
     filter_bytes: bool,
     out: Bits,
     checksum: simd_adler32::Adler32,
-    /// Bytes that the checksum is of.
-    len: u64,
     finder: Finder<P>,
     tokens: Vec<Token>,
     /// The last row's bytes.
@@ -66,7 +64,6 @@ impl<P: Pixel> Zlib<P> {
             filter_bytes,
             out: Bits::new(),
             checksum: simd_adler32::Adler32::new(),
-            len: 0,
             finder: Finder::new(width, usize::from(filter_bytes)),
             tokens: Vec::with_capacity(BLOCK + width + 1),
             rgb: Vec::new(),
@@ -78,7 +75,6 @@ impl<P: Pixel> Zlib<P> {
         if self.filter_bytes {
             self.tokens.push(Token::FILTER);
             self.checksum.write(&[0]);
-            self.len += 1;
         }
         if !self.finder.row(row, &color, &mut self.tokens) {
             self.rgb.resize(PIXEL * row.len(), 0);
@@ -93,7 +89,6 @@ impl<P: Pixel> Zlib<P> {
             }
         }
         self.checksum.write(&self.rgb);
-        self.len += self.rgb.len() as u64;
         if self.tokens.len() >= BLOCK {
             write_block(&mut self.out, &self.tokens, false);
             self.tokens.clear();
@@ -114,7 +109,7 @@ impl<P: Pixel> Zlib<P> {
     pub(crate) fn finish_behind(mut self, before: Checksum) -> Vec<u8> {
         write_block(&mut self.out, &self.tokens, true);
         let mut bytes = self.out.finish();
-        bytes.extend(before.followed_by(self.checksum.finish(), self.len).0.to_be_bytes());
+        bytes.extend(before.followed_by(self.checksum.finish(), self.finder.bytes()).0.to_be_bytes());
         bytes
     }
 
