@@ -245,6 +245,8 @@ fn run_in(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> 
     if options.chunk_seconds == 0 {
         return Err(Error::new(ErrorKind::Usage, "--chunk-seconds must be at least 1"));
     }
+    // Threads that are there before there is work get a core each; new ones may share one for many milliseconds.
+    let pool = if options.dry_run { None } else { pool(options)? };
     let plan = plan::plan(&options.input, &options.output, options.prefix.as_deref())?;
     tell_unmatched(options, &plan, observer);
     if options.dry_run {
@@ -260,10 +262,20 @@ fn run_in(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> 
     let ctx = Context { options, root: root.clone(), temp: temp.clone(), interrupt: interrupt.clone(), observer };
     let tally = Tally::default();
     report_problems(&plan, observer, &tally);
-    let (committed, journal) = archive_all(&ctx, &plan, &ledger.manifest, journal, &tally)?;
+    let (committed, journal) = archive_all(&ctx, &plan, &ledger.manifest, journal, pool.as_ref(), &tally)?;
     ledger.close(&root, journal, committed, options.keep_temp)?;
     interrupt.check()?;
     Ok(tally.summary())
+}
+
+/// The run's threads; none where the calling one does all.
+fn pool(options: &Options) -> Result<Option<rayon::ThreadPool>> {
+    // Recovery data is computed and checked by a pool, and inside of somebody else's there are other threads.
+    let needed = options.workers > 1
+        || options.parity.is_some()
+        || options.existing == Existing::Resume
+        || rayon::current_thread_index().is_some();
+    needed.then(|| threads::pool(options.workers)).transpose()
 }
 
 /// Sources that the metadata file names and the input does not have: somebody may have misspelt them.
@@ -307,6 +319,7 @@ fn archive_all(
     plan: &Plan,
     manifest: &Manifest,
     journal: Journal,
+    pool: Option<&rayon::ThreadPool>,
     tally: &Tally,
 ) -> Result<(Vec<Place>, Journal)> {
     let options = ctx.options;
@@ -359,18 +372,9 @@ fn archive_all(
             ctx.observer.on(&Event::Ended { item: &candidate.relative });
         }
     };
-    // Recovery data is computed and checked by a pool, and inside of somebody else's there are other threads.
-    let pooled =
-        options.parity.is_some() || options.existing == Existing::Resume || rayon::current_thread_index().is_some();
-    if options.workers == 1 && !pooled {
-        work();
-    } else {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(options.workers)
-            .thread_name(|i| format!("worker-{i}"))
-            .build()
-            .map_err(|e| Error::new(ErrorKind::Limit, format!("the threads could not be started: {e}")))?;
-        pool.broadcast(|_| work());
+    match pool {
+        Some(pool) => drop(pool.broadcast(|_| work())),
+        None => work(),
     }
     recorder.flush();
     Ok(recorder.into_committed())

@@ -29,18 +29,16 @@ pub(crate) struct Proof {
     pub(crate) shards: Vec<ShardHash>,
 }
 
-/// Bytes read back at a time: few enough to stay in the processor's nearest caches for all of the sums.
-const STEP: u64 = 64 << 10;
-
-/// Steps on the way at once: where threads share the sums, and where one only reads ahead for another.
-const SLOTS: usize = 4;
-const SLOTS_AHEAD: usize = 2;
+/// Bytes read back at a time, and how many such steps are on the way at once: few bytes, that stay in the processor's nearest
+/// caches for all of the sums, and where a thread is there to read ahead, more of them, as waking it has its price.
+const STEP: (usize, usize) = (64 << 10, 2);
+const STEP_AHEAD: (usize, usize) = (128 << 10, 4);
 
 /// Reads `sealed` back, compares every byte, and takes the checksums; `flacs` are `(offset, length)` of the FLACs in it,
 /// `shards` how it is cut for recovery data.
 ///
-/// A SHA-256 cannot be divided. One thread takes that of the whole file and those of the FLACs at once, for less than it
-/// costs to take one after the other; where other threads are `idle`, these take them at the same time, for still less time.
+/// A SHA-256 cannot be divided, but that of the whole file and that of a FLAC are taken at once in little more time than one
+/// alone. Where another thread is `idle`, it reads and compares ahead.
 pub(crate) fn prove(
     sealed: &Sealed,
     flacs: &[(u64, u64)],
@@ -54,8 +52,10 @@ pub(crate) fn prove(
     if real != sealed.len {
         return Err(differs(sealed, real.min(sealed.len)));
     }
+    let (step, slots) = if idle && threads() > 1 { STEP_AHEAD } else { STEP };
     let back = ReadBack {
         sealed,
+        step: step as u64,
         file,
         extents: sealed.extents.iter(),
         extent: None,
@@ -63,21 +63,19 @@ pub(crate) fn prove(
         at: 0,
         shards: shards.map(ShardHasher::new),
     };
-    let apart = idle && threads() > 1;
-    let slots = if apart { SLOTS } else { SLOTS_AHEAD };
+    let sums = Sums { whole: Sha256::new(), inner: flacs.iter().map(|&flac| (flac, Sha256::new())).collect() };
     let proving = Proving {
         slots: (0..slots).map(|_| RwLock::default()).collect(),
         back: Mutex::new(back),
-        whole: Mutex::new(Sha256::new()),
-        inner: Mutex::new(flacs.iter().map(|&flac| (flac, Sha256::new())).collect()),
-        apart,
+        sums: Mutex::new(sums),
         interrupt,
     };
-    pipeline::run(&proving, proving.slots.len())?;
-    let Proving { back, whole, inner, .. } = proving;
+    pipeline::run(&proving, slots)?;
+    let Proving { back, sums, .. } = proving;
+    let Sums { whole, inner } = into_inner(sums);
     Ok(Proof {
-        tiff_sha256: into_inner(whole).finish(),
-        flac_sha256: into_inner(inner).into_iter().map(|(_, sha)| sha.finish()).collect(),
+        tiff_sha256: whole.finish(),
+        flac_sha256: inner.into_iter().map(|(_, sha)| sha.finish()).collect(),
         shards: into_inner(back).shards.map_or(Vec::new(), ShardHasher::finish),
     })
 }
@@ -87,11 +85,7 @@ struct Proving<'a> {
     /// Steps that were read, and where each begins in the file.
     slots: Vec<RwLock<(u64, Reused<u8>)>>,
     back: Mutex<ReadBack<'a>>,
-    /// SHA-256 of the file.
-    whole: Mutex<Sha256>,
-    /// The same of each stretch of it that is a FLAC: `(offset, length)`.
-    inner: Mutex<Vec<((u64, u64), Sha256)>>,
-    apart: bool,
+    sums: Mutex<Sums>,
     interrupt: &'a Interrupt,
 }
 
@@ -110,24 +104,40 @@ impl Work for Proving<'_> {
     }
 
     fn stages(&self) -> &[Needs] {
-        if self.apart { &[Needs::Reading; 2] } else { &[Needs::Reading] }
+        &[Needs::Reading]
     }
 
-    fn stage(&self, stage: usize, slot: usize) -> Result<()> {
+    fn stage(&self, _: usize, slot: usize) -> Result<()> {
         let step = shared(&self.slots[slot]);
-        let (at, part) = (step.0, &step.1[..]);
-        if stage == 0 {
-            let mut whole = lock(&self.whole);
-            if self.apart {
-                whole.update(part);
-            } else {
-                let mut inner = lock(&self.inner);
-                update_sums(at, part, Some(&mut whole), &mut inner);
-            }
-        } else {
-            update_sums(at, part, None, &mut lock(&self.inner));
-        }
+        lock(&self.sums).update(step.0, &step.1);
         Ok(())
+    }
+}
+
+struct Sums {
+    /// SHA-256 of the file.
+    whole: Sha256,
+    /// The same of each stretch of it that is a FLAC: `(offset, length)`.
+    inner: Vec<((u64, u64), Sha256)>,
+}
+
+impl Sums {
+    /// Takes the bytes `part` of the file, which begin at `at`.
+    fn update(&mut self, at: u64, part: &[u8]) {
+        let end = at + part.len() as u64;
+        let mut whole = Some(&mut self.whole);
+        for ((start, len), sha) in &mut self.inner {
+            let from = (*start).clamp(at, end) - at;
+            let to = (*start + *len).clamp(at, end) - at;
+            let flac = &part[from as usize..to as usize];
+            match whole.take_if(|_| !flac.is_empty()) {
+                Some(whole) => hash::update_two_sha256(whole, part, sha, flac),
+                None => sha.update(flac),
+            }
+        }
+        if let Some(whole) = whole {
+            whole.update(part);
+        }
     }
 }
 
@@ -135,6 +145,8 @@ impl Work for Proving<'_> {
 struct ReadBack<'a> {
     sealed: &'a Sealed,
     file: File,
+    /// Bytes to read at a time.
+    step: u64,
     extents: std::slice::Iter<'a, Extent>,
     extent: Option<&'a Extent>,
     /// Of the extent so far.
@@ -158,7 +170,7 @@ impl ReadBack<'_> {
             return Err(differs(self.sealed, self.at));
         }
         let end = extent.offset + extent.len;
-        let n = STEP.min(end - self.at) as usize;
+        let n = self.step.min(end - self.at) as usize;
         part.resize(n, 0);
         let path = self.sealed.path();
         self.file.read_exact_at(part, self.at).map_err(Error::while_("reading back", path))?;
@@ -184,23 +196,6 @@ impl ReadBack<'_> {
             self.hash.reset();
         }
         Ok(())
-    }
-}
-
-/// Takes the bytes `part` of the file, which begin at `at`, into the sums.
-fn update_sums(at: u64, part: &[u8], mut whole: Option<&mut Sha256>, inner: &mut [((u64, u64), Sha256)]) {
-    let end = at + part.len() as u64;
-    for ((start, len), sha) in inner {
-        let from = (*start).clamp(at, end) - at;
-        let to = (*start + *len).clamp(at, end) - at;
-        let flac = &part[from as usize..to as usize];
-        match whole.take_if(|_| !flac.is_empty()) {
-            Some(whole) => hash::update_two_sha256(whole, part, sha, flac),
-            None => sha.update(flac),
-        }
-    }
-    if let Some(whole) = whole {
-        whole.update(part);
     }
 }
 

@@ -30,6 +30,7 @@ use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, ArchiveLock, Manifest, PAYLOAD_DIR, ReadLimits, Sha256Sum, TEMP_DIR};
 use crate::positioned::{self, ReadAt};
+use crate::threads;
 use crate::timestamp;
 pub use tags::parse_info;
 pub(crate) use tags::{PAYLOAD as PAYLOAD_MANIFEST, read_manifest};
@@ -45,7 +46,7 @@ pub struct Options {
     pub info: Vec<(String, String)>,
     /// Read every file and compare it with its checksum, instead of taking the manifest's word for it.
     pub verify: bool,
-    /// Threads in all, at least 1.
+    /// Threads in all; 0 for as many as the machine can run at once.
     pub workers: usize,
 }
 
@@ -154,11 +155,7 @@ fn payload(options: &Options, root: &Path, interrupt: &Interrupt, observer: &dyn
             failed(tiff, Error::new(ErrorKind::Missing, "the TIFF is not there").at_path(root.join(tiff)));
         }
     }
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.workers.max(1))
-        .build()
-        .map_err(|e| Error::limit(format!("the threads could not be started: {e}")))?;
-    let results: Vec<(String, Result<Item>)> = pool.install(|| {
+    let results: Vec<(String, Result<Item>)> = threads::pool(options.workers)?.install(|| {
         let summed = |(name, relative): (String, PathBuf)| {
             let known = known.get(name.as_str()).copied().unwrap_or_default();
             let item = self::item(root, name.clone(), relative, known, options.verify, interrupt);

@@ -70,9 +70,9 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
+    /// 0 for all.
     pub(crate) fn count(&self) -> usize {
-        let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
-        self.workers.map_or_else(all, usize::from)
+        self.workers.map_or(0, usize::from)
     }
 }
 

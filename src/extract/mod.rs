@@ -44,6 +44,7 @@ use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest;
 use crate::positioned::{self, ReadAt};
+use crate::threads;
 #[cfg(feature = "index")]
 pub(crate) use check::belongs;
 pub use find::find;
@@ -67,7 +68,7 @@ pub struct Options {
     pub reconstruct: bool,
     /// Leave alone what is there with the right checksum.
     pub resume: bool,
-    /// Threads in all, at least 1.
+    /// Threads in all; 0 for as many as the machine can run at once.
     pub workers: usize,
 }
 
@@ -92,7 +93,7 @@ impl<'a> Context<'a> {
         Context {
             interrupt,
             observer,
-            workers: workers.max(1),
+            workers: threads::or_all(workers),
             pool: OnceLock::new(),
             ok: zero(),
             skipped: zero(),
@@ -124,11 +125,7 @@ impl<'a> Context<'a> {
         if let Some(pool) = self.pool.get() {
             return Ok(pool);
         }
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.workers)
-            .thread_name(|i| format!("worker-{i}"))
-            .build()
-            .map_err(|e| Error::limit(format!("the threads could not be started: {e}")))?;
+        let pool = threads::pool(self.workers)?;
         Ok(self.pool.get_or_init(|| pool))
     }
 

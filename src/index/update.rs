@@ -27,6 +27,7 @@ use crate::events::{Event, Observer};
 use crate::extract::{Chunk, Found, Source, find};
 use crate::interrupt::Interrupt;
 use crate::manifest::{self, JOURNAL_NAME, MANIFEST_NAME, TEMP_DIR};
+use crate::threads;
 
 /// How to bring an index up to date.
 #[derive(Debug, Clone)]
@@ -35,7 +36,7 @@ pub struct Options {
     pub dir: PathBuf,
     /// The index's file.
     pub path: PathBuf,
-    /// Threads in all, at least 1.
+    /// Threads in all; 0 for as many as the machine can run at once.
     pub workers: usize,
     /// Make the thumbnails that are missing.
     pub thumbnails: bool,
@@ -74,11 +75,7 @@ const THUMBNAILS: usize = 512;
 /// `Interrupted`; what SQLite and the operating system say.
 pub fn update(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Changes> {
     let name = options.dir.display().to_string();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.workers.max(1))
-        .thread_name(|i| format!("index-{i}"))
-        .build()
-        .map_err(|e| Error::limit(format!("the threads could not be started: {e}")))?;
+    let pool = threads::pool(options.workers)?;
     let run = Run { dir: manifest::archive_dir(&options.dir), options, interrupt, observer, pool };
     let state = schema::state(&options.path)?;
     let mut changes = match state {

@@ -48,6 +48,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::interrupt::Interrupt;
+use crate::threads;
 use guard::Guard;
 pub use guard::{LEAST_TOKEN, Token};
 use store::Store;
@@ -65,7 +66,7 @@ pub struct Options {
     pub token: Option<Token>,
     /// Names beside `localhost` and the address by which the server is asked for.
     pub hosts: Vec<String>,
-    /// Threads for decoding, at least 1.
+    /// Threads for decoding; 0 for as many as the machine can run at once.
     pub workers: usize,
 }
 
@@ -110,7 +111,7 @@ pub fn run(options: Options, interrupt: &Interrupt, ready: &dyn Fn(SocketAddr)) 
         let text = "others than this machine may only ask with a token: give --token, too";
         return Err(Error::new(ErrorKind::Usage, text));
     }
-    let workers = options.workers.max(1);
+    let workers = threads::or_all(options.workers);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(STREAMS + 32)

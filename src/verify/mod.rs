@@ -61,7 +61,7 @@ pub struct Options {
     pub dirs: Vec<PathBuf>,
     /// Decode everything, and restore each source into its checksum.
     pub deep: bool,
-    /// Threads in all, at least 1.
+    /// Threads in all; 0 for as many as the machine can run at once.
     pub workers: usize,
     /// Go on with a pass that was interrupted, and keep a state by which this one can go on.
     pub resume: bool,
