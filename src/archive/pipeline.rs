@@ -98,8 +98,8 @@ struct Pipeline<'a> {
 
 impl Pipeline<'_> {
     /// Does a job, and then, of those that have become possible, the last; others are free to be taken, the first of them
-    /// first. A thread that has read a batch goes on with its tasks, as the bytes are in its part of the cache; others begin
-    /// by reading the next one.
+    /// first. A thread that has read a batch goes on with it, as the bytes are in its part of the cache; others begin by reading
+    /// the next one.
     fn go<'s>(&'s self, scope: &rayon::Scope<'s>, job: Job) {
         let mut job = Some(job);
         while let Some(now) = job.take() {
@@ -201,6 +201,8 @@ impl State {
         if let Job::Read(batch) = job {
             possible.extend((0..new_tasks).rev().map(|task| Job::Task(batch, task)));
         }
+        // The first stage is the longest chain, and what is left of it at the end nobody can help with: it does not wait.
+        possible.sort_by_key(|job| matches!(job, Job::Stage(0, _)));
         possible
     }
 }
