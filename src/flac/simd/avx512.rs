@@ -398,7 +398,7 @@ pub(super) fn fold_narrow<const PAIRS: usize>(
 }
 
 /// The same of samples of at most 28 bits, of which `high` and `low` are the pairs of what is above the lowest 12 bits and of
-/// these.
+/// these; with the largest magnitude of a sum of products of the former.
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn fold_split<const PAIRS: usize>(
     predictor: &Predictor,
@@ -406,7 +406,7 @@ pub(super) fn fold_split<const PAIRS: usize>(
     high: &[i32],
     low: &[i32],
     folded: &mut [u32],
-) -> (usize, u32) {
+) -> (usize, u32, u32) {
     let (order, len) = (predictor.order(), samples.len());
     assert!(high.len() == len && low.len() == len && folded.len() == len && order.div_ceil(2) == PAIRS);
     let taps = tap_pairs::<PAIRS>(predictor);
@@ -414,7 +414,7 @@ pub(super) fn fold_split<const PAIRS: usize>(
     let below = _mm_cvtsi32_si128(predictor.shift.min(12) as i32);
     let rest = _mm_cvtsi32_si128(predictor.shift.saturating_sub(12) as i32);
     let whole = order + (len.saturating_sub(order) & !15);
-    let mut union = _mm512_setzero_si512();
+    let (mut union, mut reach) = (_mm512_setzero_si512(), _mm512_setzero_si512());
     for n in (order..whole).step_by(16) {
         // SAFETY: as in `fold_narrow`.
         unsafe {
@@ -423,6 +423,7 @@ pub(super) fn fold_split<const PAIRS: usize>(
                 highs = _mm512_add_epi32(highs, _mm512_madd_epi16(load(high, n - 2 * j - 1), *tap));
                 lows = _mm512_add_epi32(lows, _mm512_madd_epi16(load(low, n - 2 * j - 1), *tap));
             }
+            reach = _mm512_max_epu32(reach, _mm512_abs_epi32(highs));
             let sum = _mm512_add_epi32(_mm512_sll_epi32(highs, above), _mm512_sra_epi32(lows, below));
             let residual = _mm512_sub_epi32(load(samples, n), _mm512_sra_epi32(sum, rest));
             let lanes = fold_lanes(residual);
@@ -430,7 +431,7 @@ pub(super) fn fold_split<const PAIRS: usize>(
             store(folded, n, lanes);
         }
     }
-    (whole, _mm512_reduce_or_epi32(union) as u32)
+    (whole, _mm512_reduce_or_epi32(union) as u32, _mm512_reduce_max_epu32(reach))
 }
 
 #[inline]

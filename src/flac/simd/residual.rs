@@ -22,6 +22,24 @@ impl History {
     }
 }
 
+/// What came of samples whose parts were predicted one by one; wrong where predictions left 32 bits.
+#[cfg(target_arch = "x86_64")]
+struct Split {
+    /// As [`fold_residual`] returns it.
+    union: Option<u32>,
+    /// The largest magnitude of a sum of products of the upper parts.
+    reach: u32,
+}
+
+/// Whether no prediction, and nothing that one leaves, can have left 32 bits, as the sums of products of the upper parts reach no
+/// further. Predictions of what was recorded are near the samples, whatever large coefficients would allow.
+#[cfg(target_arch = "x86_64")]
+fn reach_fits(predictor: &Predictor, bits: u32, reach: u32) -> bool {
+    let shift = predictor.shift.min(12);
+    let prediction = (u64::from(reach) << (12 - shift)) + (predictor.gain() << 12 >> shift) + 1;
+    prediction + (1 << (bits - 1)) < 1 << 31
+}
+
 impl Isa {
     /// What a predictor leaves of `samples`, folded: see [`fold_residual`]; the places of the warm-up samples are zero.
     /// `bits`: the width of the samples. `history`: of these samples.
@@ -49,13 +67,11 @@ impl Isa {
                         return Some(x86::fold_plain(samples, folded));
                     } else if order <= 12 && tap_fits && result_fits && bits <= 16 && bounded(bits) {
                         return Some(x86::fold_narrow(self, predictor, samples, folded, history));
-                    } else if order <= 12
-                        && tap_fits
-                        && result_fits
-                        && bits <= 28
-                        && bounded(13.max(bits.saturating_sub(11)))
-                    {
-                        return Some(x86::fold_split(self, predictor, samples, folded, history));
+                    } else if order <= 12 && tap_fits && bits <= 28 && bounded(13.max(bits.saturating_sub(11))) {
+                        let Split { union, reach } = x86::fold_split(self, predictor, samples, folded, history);
+                        if result_fits || reach_fits(predictor, bits, reach) {
+                            return union;
+                        }
                     }
                 }
             }
@@ -96,9 +112,9 @@ fn unfold_all(folded: &[u32], residual: &mut [i32]) {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::super::predictor::{self, Predictor, fold};
-    use super::super::x86::{load, store, union_of};
+    use super::super::x86::{lanes_u32, load, store, union_of};
     use super::super::{Isa, avx512};
-    use super::History;
+    use super::{History, Split};
     use std::arch::x86_64::*;
 
     #[inline]
@@ -188,12 +204,13 @@ mod x86 {
                     store(folded, n, lanes);
                 }
             }
-            wide | union_of(union) | fold_rest(predictor, samples, whole, folded)
+            // That the last few leave nothing out of range was made sure of before.
+            wide | union_of(union) | super::fold_residual(predictor, samples, whole, folded).unwrap_or_default()
         }
     }
 
     /// For samples of at most 28 bits: each is split into 12 low bits and what is above them, sums of products are made
-    /// of both, and put together. Both sums and the residual must fit 32 bits: orders 1 to 12.
+    /// of both, and put together. Both sums must fit 32 bits: orders 1 to 12.
     #[target_feature(enable = "avx2")]
     pub(super) fn fold_split(
         isa: Isa,
@@ -201,7 +218,7 @@ mod x86 {
         samples: &[i32],
         folded: &mut [u32],
         history: &mut History,
-    ) -> u32 {
+    ) -> Split {
         if history.high.is_empty() {
             let first = samples.first().copied().unwrap_or(0);
             history.high.push(first >> 12 << 16);
@@ -220,7 +237,7 @@ mod x86 {
             high: &[i32],
             low: &[i32],
             folded: &mut [u32],
-        ) -> u32 {
+        ) -> Split {
             let (order, len) = (predictor.order(), samples.len());
             assert!(high.len() == len && low.len() == len && folded.len() == len && order.div_ceil(2) == PAIRS);
             let taps = tap_pairs::<PAIRS>(predictor).map(|pair| _mm256_set1_epi32(pair));
@@ -229,13 +246,13 @@ mod x86 {
             let below = _mm_cvtsi32_si128(predictor.shift.min(12) as i32);
             let rest = _mm_cvtsi32_si128(predictor.shift.saturating_sub(12) as i32);
             let whole = order + (len.saturating_sub(order) & !7);
-            let (from, wide) = if isa == Isa::Avx512 {
+            let (from, wide, far) = if isa == Isa::Avx512 {
                 // SAFETY: see `Isa::Avx512`.
                 unsafe { avx512::fold_split::<PAIRS>(predictor, samples, high, low, folded) }
             } else {
-                (order, 0)
+                (order, 0, 0)
             };
-            let mut union = _mm256_setzero_si256();
+            let (mut union, mut reach) = (_mm256_setzero_si256(), _mm256_setzero_si256());
             for n in (from..whole).step_by(8) {
                 // SAFETY: as in `fold_narrow`.
                 unsafe {
@@ -244,6 +261,7 @@ mod x86 {
                         highs = _mm256_add_epi32(highs, _mm256_madd_epi16(load(high, n - 2 * j - 1), *tap));
                         lows = _mm256_add_epi32(lows, _mm256_madd_epi16(load(low, n - 2 * j - 1), *tap));
                     }
+                    reach = _mm256_max_epu32(reach, _mm256_abs_epi32(highs));
                     let sum = _mm256_add_epi32(_mm256_sll_epi32(highs, above), _mm256_sra_epi32(lows, below));
                     let residual = _mm256_sub_epi32(load(samples, n), _mm256_sra_epi32(sum, rest));
                     let lanes = fold_lanes(residual);
@@ -251,13 +269,12 @@ mod x86 {
                     store(folded, n, lanes);
                 }
             }
-            wide | union_of(union) | fold_rest(predictor, samples, whole, folded)
+            let rest = super::fold_residual(predictor, samples, whole, folded);
+            Split {
+                union: rest.map(|rest| wide | union_of(union) | rest),
+                reach: lanes_u32(reach).into_iter().fold(far, u32::max),
+            }
         }
-    }
-
-    /// The last few samples; that they leave no residual out of range was made sure of before.
-    fn fold_rest(predictor: &Predictor, samples: &[i32], from: usize, folded: &mut [u32]) -> u32 {
-        super::fold_residual(predictor, samples, from, folded).unwrap_or_default()
     }
 
     #[target_feature(enable = "avx2")]
