@@ -203,3 +203,22 @@ fn a_folder_without_tiffs_of_an_archive_gets_no_manifest() {
     assert_eq!(tree(&s.path("pictures")).into_keys().collect::<Vec<_>>(), ["holiday.txt"]);
     assert!(tiffs(&s.path("pictures")).is_empty());
 }
+
+#[test]
+fn nothing_is_archived_over_tiffs_that_no_manifest_names() {
+    let s = archived();
+    lose_manifest(&s);
+    let before = tree(&s.path("archive"));
+    // Another recording of a name that the archive has, and one that it has not.
+    s.put("other/one.wav", &wav(1, 8000, 16, &sound(5000, 1, 16, 9)));
+    s.put("new/new.wav", &wav(1, 8000, 16, &sound(5000, 1, 16, 9)));
+    for (input, more) in [("other", &[][..]), ("new", &[]), ("in", &["--resume"]), ("other", &["--overwrite"])] {
+        let run = archive(&s.path(input), &s.path("archive"), more);
+        assert_ne!(run.code, Some(0), "{run:?}");
+        run.says("rebuild-manifest");
+        assert!(tree(&s.path("archive")) == before, "{input} {more:?}");
+    }
+    rebuild(&s.path("archive"), &[]).exits(0);
+    archive(&s.path("new"), &s.path("archive"), &[]).exits(0);
+    verify(&s.path("archive"), &[]).exits(0);
+}

@@ -3,7 +3,8 @@
 //! At the start the lock is taken and what an interrupted run left in its journal is completed. During the run only the
 //! journal grows. At the end the manifest and `SHA256SUMS` are written once, and the journal goes.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::archive::Options;
 use crate::durable;
@@ -31,7 +32,8 @@ impl Ledger {
         for name in [MANIFEST_NAME, SUMS_NAME] {
             manifest::clear_partial(&root.join(name))?;
         }
-        let changed = found.is_none() || !root.join(SUMS_NAME).exists();
+        let lost = found.is_none();
+        let changed = lost || !root.join(SUMS_NAME).exists();
         let seconds = Real::new(options.chunk_seconds as f64);
         let manifest = match found {
             Some(manifest) => manifest,
@@ -46,6 +48,18 @@ impl Ledger {
         }
         manifest.check_writable()?;
         let (journal, replay) = Journal::open(root)?;
+        // An interrupted first run has a journal, and no manifest yet.
+        if lost
+            && replay.is_empty()
+            && replay.damaged_lines.is_empty()
+            && let Some(tiff) = tiff_of_an_archive(root)?
+        {
+            journal.remove()?;
+            lock.release(true)?;
+            let text = "this TIFF is of an archive whose manifest.json is missing, and could be replaced or forgotten; run \
+                        `tiff2flac rebuild-manifest` on the folder first, or choose another --output";
+            return Err(Error::new(ErrorKind::Usage, text).at_path(tiff));
+        }
         let mut ledger = Ledger { lock, manifest, notes: Vec::new(), changed };
         for line in &replay.damaged_lines {
             ledger
@@ -99,4 +113,23 @@ impl Ledger {
         Sums::of(&self.manifest, sum)?.write(root)?;
         Ok(())
     }
+}
+
+/// A TIFF named as those of archives are, in `root` or below it, if there is one. Folders with a manifest of their own are other
+/// archives.
+fn tiff_of_an_archive(root: &Path) -> Result<Option<PathBuf>> {
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(Error::while_("listing", &folder))? {
+            let entry = entry.map_err(Error::while_("listing", &folder))?;
+            let path = entry.path();
+            let kind = entry.file_type().map_err(Error::while_("looking at", &path))?;
+            if kind.is_dir() && !path.join(MANIFEST_NAME).exists() {
+                folders.push(path);
+            } else if !kind.is_dir() && entry.file_name().to_str().and_then(manifest::stem_of_tiff).is_some() {
+                return Ok(Some(path));
+            }
+        }
+    }
+    Ok(None)
 }
