@@ -41,6 +41,14 @@ fn the_example_gives_its_source_back() {
     assert!(fs::read(s.path("back/wav/tone.wav")).unwrap() == source);
 }
 
+#[test]
+fn the_example_is_what_the_program_makes() {
+    let s = Scratch::new();
+    archive(&docs().join("example/tone.wav"), &s.path("a"), &["--bare", "--max-image-dim", "64"]).exits(0);
+    let made = fs::read(s.path("a/tone_chunk_000000.tiff")).unwrap();
+    assert!(made == fs::read(docs().join("example/tone_chunk_000000.tiff")).unwrap());
+}
+
 /// Archives `input`, and compares what docs/read_archive.py takes out of the TIFFs with what we do.
 #[track_caller]
 fn reads_the_same(s: &Scratch, input: &Path) {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use audio_tiff::manifest::{ArchiveLock, TempFolder};
 use common::{
     Numbers, Run, Scratch, archive, audio2tiff, flip, reconstruct, sound, tiff2flac, tree, verify, wav, witness,
 };
@@ -299,7 +300,7 @@ fn who_is_at_work_is_told_to_every_program_that_would_write() {
     let dir = s.path("a");
     let key = s.path("key");
     let made = witness("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &text(&key)]);
-    let lock = audio_tiff::manifest::ArchiveLock::acquire(&dir).unwrap();
+    let lock = ArchiveLock::acquire(&dir).unwrap();
     let into = text(&s.path("into"));
     let mut all = vec![
         vec!["split", "--into", &into, "--select", "*"],
@@ -327,5 +328,5 @@ fn who_is_at_work_is_told_to_every_program_that_would_write() {
         run(&args).exits(1).says("the archive is in use");
     }
     assert!(before == tree(&dir));
-    lock.release(false).unwrap();
+    lock.release(TempFolder::RemoveIfEmpty).unwrap();
 }

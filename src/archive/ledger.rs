@@ -10,7 +10,7 @@ use crate::archive::Options;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{
-    self, ArchiveLock, Journal, MANIFEST_NAME, Manifest, Place, ReadLimits, Real, Replay, SUMS_NAME, Sums,
+    self, ArchiveLock, Journal, MANIFEST_NAME, Manifest, Place, ReadLimits, Real, Replay, SUMS_NAME, Sums, TempFolder,
 };
 
 /// An archive open for writing.
@@ -55,7 +55,7 @@ impl Ledger {
             && let Some(tiff) = tiff_of_an_archive(root)?
         {
             journal.remove()?;
-            lock.release(true)?;
+            lock.release(TempFolder::Remove)?;
             let text = "this TIFF is of an archive whose manifest.json is missing, and could be replaced or forgotten; run \
                         `tiff2flac rebuild-manifest` on the folder first, or choose another --output";
             return Err(Error::new(ErrorKind::Usage, text).at_path(tiff));
@@ -105,7 +105,7 @@ impl Ledger {
             self.write(root)?;
         }
         journal.remove()?;
-        self.lock.release(!keep_temp)
+        self.lock.release(if keep_temp { TempFolder::Keep } else { TempFolder::Remove })
     }
 
     fn write(&self, root: &Path) -> Result<()> {

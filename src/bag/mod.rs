@@ -28,7 +28,7 @@ use crate::events::{Event, Observer, Status, Summary};
 use crate::format;
 use crate::hash;
 use crate::interrupt::Interrupt;
-use crate::manifest::{self, ArchiveLock, Manifest, PAYLOAD_DIR, ReadLimits, Sha256Sum, TEMP_DIR};
+use crate::manifest::{self, ArchiveLock, Manifest, PAYLOAD_DIR, ReadLimits, Sha256Sum, TEMP_DIR, TempFolder};
 use crate::positioned::{self, ReadAt};
 use crate::threads;
 use crate::timestamp;
@@ -76,7 +76,7 @@ pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) ->
     let lock = ArchiveLock::acquire(&root)?;
     let result = locked(options, &root, interrupt, observer);
     // Outside of its own payload a bag has room for the state of verifications.
-    let released = lock.release(true);
+    let released = lock.release(TempFolder::Remove);
     let summary = result?;
     match released {
         // The folder with the lock was moved, or its names are gone with those of the archive.
@@ -109,7 +109,7 @@ fn locked(options: &Options, root: &Path, interrupt: &Interrupt, observer: &dyn 
             remove_leftovers(&options.dir, &items)?;
             if options.dir.join(TEMP_DIR).join(manifest::LOCK_NAME).exists() {
                 // That of an attempt that was interrupted.
-                ArchiveLock::acquire(&options.dir)?.release(true)?;
+                ArchiveLock::acquire(&options.dir)?.release(TempFolder::Remove)?;
             }
             remove_index(root)?;
             write_tags(&options.dir, options, &items)?;

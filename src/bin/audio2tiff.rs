@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use audio_tiff::archive::{self, Existing, Options};
+use audio_tiff::events::{Event, Observer};
 use audio_tiff::flac::Level;
 use audio_tiff::interrupt::Interrupt;
 use audio_tiff::parity::Redundancy;
@@ -40,7 +41,8 @@ struct Args {
     /// Put NAME/ in front of every path in the archive, to keep like-named recordings of two inputs apart
     #[arg(long, value_name = "NAME")]
     prefix: Option<String>,
-    /// Archive the bytes of audio that nothing here can decode (Opus, WavPack, DSD…), without FLAC and picture
+    /// Archive the bytes of audio that nothing here can decode (WavPack, APE, DSD…) and of damaged files that are named
+    /// like audio, without FLAC and picture
     #[arg(long)]
     attach_unknown: bool,
     /// Add recovery data beside each TIFF, from which `tiff2flac repair` brings it back after damage: percent of its size,
@@ -67,6 +69,12 @@ struct Args {
     /// Keep the folder temp/ inside the archive at the end
     #[arg(long)]
     keep_temp: bool,
+    /// Of the Python script: made pictures smaller until the TIFF was smaller than the source
+    #[arg(long, hide = true)]
+    minify_loop: bool,
+    /// Of the Python script: left out the FLAC
+    #[arg(long, hide = true)]
+    no_flac: bool,
     #[command(flatten)]
     verbosity: Verbosity,
     /// Write man pages and shell completions to PREFIX/share, and do nothing else
@@ -190,6 +198,24 @@ impl Args {
         self.picture.apply(&mut options);
         options
     }
+
+    /// Names the flags that are given for nothing.
+    fn note_what_has_no_effect(&self, terminal: &Terminal) {
+        if self.minify_loop {
+            let message =
+                "has no effect: pictures are small beside the audio, and --max-image-dim says how large they are";
+            terminal.on(&Event::Note { item: "--minify-loop", message });
+        }
+        if matches!(self.picture.preview, Shown::FalseColor) {
+            let message = "has no effect on false-color pictures, whose colours are three indices";
+            if !matches!(self.picture.cmap, Colors::Magma) {
+                terminal.on(&Event::Note { item: "--cmap", message });
+            }
+            if self.picture.db_range.is_some() {
+                terminal.on(&Event::Note { item: "--db-range", message });
+            }
+        }
+    }
 }
 
 impl Picture {
@@ -226,9 +252,14 @@ fn main() -> ExitCode {
     if let Some(prefix) = &args.install_docs {
         return terminal::docs::install(Args::command(), prefix);
     }
+    if args.no_flac {
+        let text = "--no-flac: nothing could be given back of an archive without its audio; leave this flag out";
+        Args::command().error(clap::error::ErrorKind::ArgumentConflict, text).exit();
+    }
     let interrupt = Interrupt::new();
     terminal::on_signals(&interrupt);
     let terminal = Terminal::new(args.verbosity, "archiving");
+    args.note_what_has_no_effect(&terminal);
     let result = archive::run(&args.options(), &interrupt, &terminal);
     terminal.finish(result)
 }

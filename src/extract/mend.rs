@@ -20,7 +20,7 @@ use crate::extract::sources::{Chunk, Source};
 use crate::extract::{Context, check};
 use crate::hash;
 use crate::interrupt::Interrupt;
-use crate::manifest::{self, ArchiveLock, MANIFEST_NAME, Sha256Sum, TEMP_DIR};
+use crate::manifest::{self, ArchiveLock, MANIFEST_NAME, Sha256Sum, TEMP_DIR, TempFolder};
 use crate::parity::{self, Assessment, Extent, Redundancy, Subject};
 use crate::positioned::{self, ReadAt};
 
@@ -76,7 +76,7 @@ fn locked<'a>(
     }
     let shop = Workshop { ctx: Context::new(workers, interrupt, observer), temp, next: AtomicU64::new(0) };
     let result = body(&shop).and_then(|()| interrupt.check());
-    let released = lock.release(false);
+    let released = lock.release(TempFolder::RemoveIfEmpty);
     result?;
     released?;
     Ok(shop.ctx.summary())

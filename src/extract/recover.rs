@@ -24,7 +24,7 @@ use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::{
     self, ArchiveLock, ChunkRecord, Files, GroupRecord, MANIFEST_NAME, Manifest, ReadLimits, Real, Restore, Sha256Sum,
-    SourceRecord, Sums, TEMP_DIR,
+    SourceRecord, Sums, TEMP_DIR, TempFolder,
 };
 use crate::sign;
 use crate::source::SampleFormat;
@@ -371,7 +371,7 @@ pub fn rebuild_manifest(
     let lock = ArchiveLock::acquire(dir)?;
     let result = rebuild(dir, workers, interrupt, observer);
     // What a failed attempt leaves of an unfinished run is still of use to the next one.
-    let released = lock.release(result.is_ok());
+    let released = lock.release(if result.is_ok() { TempFolder::Remove } else { TempFolder::RemoveIfEmpty });
     let summary = result?;
     released?;
     if let Some(message) = sign::stale_note(dir) {

@@ -17,6 +17,17 @@ pub const LOCK_NAME: &str = "lock";
 /// How often a lock file that went away between opening and locking is tried anew.
 const ATTEMPTS: u32 = 100;
 
+/// What becomes of `temp/` when the lock is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TempFolder {
+    /// It goes with all that is in it, but for the state of verifications.
+    Remove,
+    /// It goes if nothing is in it.
+    RemoveIfEmpty,
+    /// It stays.
+    Keep,
+}
+
 /// The right to write to an archive; ends when dropped.
 #[derive(Debug)]
 pub struct ArchiveLock {
@@ -59,13 +70,12 @@ impl ArchiveLock {
         Err(Error::while_("locking the archive", &path)(busy))
     }
 
-    /// Ends the run: removes `temp/` with all that is in it (but for the state of verifications), and gives the lock up. Without `remove_temp` only the lock
-    /// file goes.
+    /// Ends the run: removes the lock file, and `temp/` as far as `folder` says.
     ///
     /// # Errors
     /// `Io`; the lock is given up all the same.
-    pub fn release(self, remove_temp: bool) -> Result<()> {
-        if remove_temp {
+    pub fn release(self, folder: TempFolder) -> Result<()> {
+        if folder == TempFolder::Remove {
             let entries = fs::read_dir(&self.temp).map_err(Error::while_("listing", &self.temp))?;
             for entry in entries {
                 let entry = entry.map_err(Error::while_("listing", &self.temp))?;
@@ -87,9 +97,13 @@ impl ArchiveLock {
         }
         // From here on another run may already be at work in `temp/`: nothing of it is touched but its emptiness.
         fs::remove_file(&path).map_err(Error::while_("removing", &path))?;
+        if folder == TempFolder::Keep {
+            return Ok(());
+        }
         match fs::remove_dir(&self.temp) {
             Err(e)
-                if remove_temp && !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) =>
+                if folder == TempFolder::Remove
+                    && !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) =>
             {
                 Err(Error::while_("removing", &self.temp)(e))
             }
@@ -155,12 +169,14 @@ mod tests {
         let lock = ArchiveLock::acquire(dir.path()).unwrap();
         fs::create_dir_all(dir.path().join("temp/a/b")).unwrap();
         fs::write(dir.path().join("temp/c"), "").unwrap();
-        lock.release(false).unwrap();
+        lock.release(TempFolder::RemoveIfEmpty).unwrap();
         assert!(dir.path().join("temp/a/b").is_dir() && !dir.path().join("temp/lock").exists());
-        ArchiveLock::acquire(dir.path()).unwrap().release(true).unwrap();
+        ArchiveLock::acquire(dir.path()).unwrap().release(TempFolder::Remove).unwrap();
         assert!(!dir.path().join("temp").exists());
-        ArchiveLock::acquire(dir.path()).unwrap().release(false).unwrap();
-        assert!(!dir.path().join("temp").exists(), "nothing in it, nothing to keep");
+        ArchiveLock::acquire(dir.path()).unwrap().release(TempFolder::RemoveIfEmpty).unwrap();
+        assert!(!dir.path().join("temp").exists(), "nothing in it");
+        ArchiveLock::acquire(dir.path()).unwrap().release(TempFolder::Keep).unwrap();
+        assert!(dir.path().join("temp").is_dir() && !dir.path().join("temp/lock").exists());
     }
 
     #[test]
@@ -186,7 +202,10 @@ mod tests {
                         std::thread::yield_now();
                         assert!(dir.join("temp/work").exists());
                         inside.fetch_sub(1, Ordering::SeqCst);
-                        lock.release((thread + turn) % 3 != 0).unwrap();
+                        lock.release(
+                            [TempFolder::RemoveIfEmpty, TempFolder::Remove, TempFolder::Keep][(thread + turn) % 3],
+                        )
+                        .unwrap();
                     }
                 });
             }

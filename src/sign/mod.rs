@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{self, ArchiveLock, MANIFEST_NAME, SIGNATURE_NAME};
+use crate::manifest::{self, ArchiveLock, MANIFEST_NAME, SIGNATURE_NAME, TempFolder};
 use crate::positioned;
 pub use allowed::{AllowedSigners, Signer};
 
@@ -90,7 +90,7 @@ impl Key {
         // A run that is at work is about to write another manifest.
         let lock = ArchiveLock::acquire(&dir)?;
         let signed = self.sign_locked(&dir, &manifest);
-        lock.release(false).and(signed)
+        lock.release(TempFolder::RemoveIfEmpty).and(signed)
     }
 
     fn sign_locked(&self, dir: &Path, manifest: &Path) -> Result<Signed> {

@@ -23,7 +23,7 @@ use crate::hash;
 use crate::interrupt::Interrupt;
 use crate::manifest::{
     self, ArchiveLock, Entry, Journal, MANIFEST_NAME, Manifest, NameMap, NameSet, Place, ReadLimits, SourceRecord,
-    Sums, TEMP_DIR, TiffNames,
+    Sums, TEMP_DIR, TempFolder, TiffNames,
 };
 use crate::positioned::{self, ReadAt};
 use crate::sign;
@@ -135,7 +135,7 @@ pub fn split(options: &Split, interrupt: &Interrupt, observer: &dyn Observer) ->
     }
     let lock = ArchiveLock::acquire(&root)?;
     let result = split_locked(options, &root, interrupt, observer);
-    let released = lock.release(result.is_ok());
+    let released = lock.release(if result.is_ok() { TempFolder::Remove } else { TempFolder::RemoveIfEmpty });
     let summary = result?;
     released.map(|()| summary)
 }
