@@ -41,7 +41,7 @@ pub struct ChunkMetadata {
     pub source_sha256: String,
     /// Length of the whole source file, bytes.
     pub source_size_bytes: u64,
-    /// The source's container ("wav", "flac", "mpeg"…).
+    /// The source's container ("wav", "flac", "mp3"…).
     pub container: String,
     /// How one sample lies in the source ("s24le"), or the name of its coding ("mp3").
     pub sample_format: String,

@@ -72,6 +72,46 @@ fn all_that_a_tiff_holds_is_shown() {
 }
 
 #[test]
+fn what_the_keeper_says_about_the_time_goes_before_file_and_name() {
+    let s = Scratch::new();
+    let input = s.put("in/20260501_043000.wav", &wav(2, 8000, 16, &sound(24_000, 2, 16, 1)));
+    let about = |name: &str, recorded: &str| {
+        let meta = format!("recorded={recorded}");
+        archive(&input, &s.path(name), &["--meta", &meta, "--chunk-seconds", "1"]).exits(0);
+        json(&s.path(&format!("{name}/20260501_043000_chunk_000001.tiff")), 0)
+    };
+    let about_known = about("known", "1998-07-06 05:04+02:00");
+    assert_eq!(about_known["metadata"]["recorded"], "1998-07-06T05:04+02:00");
+    assert_eq!(about_known["metadata"]["recorded_from"], "keeper");
+    assert_eq!(about_known["pages"][0]["tags"]["DateTime"], "1998:07:06 05:04:01");
+    // A day is no time of day: not even the file's name gives one then.
+    let day = about("day", "1998-07-06");
+    assert_eq!(
+        (&day["metadata"]["recorded"], &day["metadata"]["recorded_from"]),
+        (&"1998-07-06".into(), &"keeper".into())
+    );
+    assert!(day["pages"][0]["tags"].get("DateTime").is_none());
+    let words = ["--meta", "recorded=one summer"];
+    archive(&input, &s.path("words"), &words)
+        .exits(2)
+        .says("\"one summer\" is no date and time")
+        .says("2026-05-01T04:30:00");
+    let table = s.put("table.csv", b"file,recorded\n20260501_043000.wav,1998-13-01\n");
+    archive(&input, &s.path("table"), &["--metadata", table.to_str().unwrap()]).exits(2).says("line 2: recorded");
+    assert!(!s.path("words").exists() && !s.path("table").exists());
+}
+
+#[test]
+fn of_what_nothing_decodes_nothing_is_said_about_samples() {
+    let s = Scratch::new();
+    s.put("in/a.wv", &[b"wvpk".as_slice(), &[0x85; 4000]].concat());
+    archive(&s.path("in"), &s.path("archive"), &["--attach-unknown"]).exits(0);
+    let run = info(&s.path("archive/a_chunk_000000.tiff"), &[]).exits(0);
+    let run = run.says("WavPack, not decoded").says("own bytes (4004 bytes").says("state: whole");
+    assert!(!run.stdout.contains("FLAC is a copy") && !run.stdout.contains("0 channels"), "{}", run.stdout);
+}
+
+#[test]
 fn whether_it_is_whole_is_told_with_and_without_a_manifest() {
     let s = archived();
     let tiff = s.path("archive/20260501_043000_chunk_000001.tiff");

@@ -18,7 +18,7 @@ pub(crate) struct About {
     pub(crate) tags: Map<String, Value>,
     /// Common keys and values, for VORBIS_COMMENT and the TIFF's text tags.
     pub(crate) common: Vec<(String, String)>,
-    /// When the recording began, where it or its file name says so.
+    /// When the recording began, where its keeper, it or its file name says so.
     pub(crate) start: Option<WallClock>,
     /// What could not be read or was cut.
     pub(crate) notes: Vec<String>,
@@ -39,12 +39,19 @@ pub(crate) fn read(ctx: &Context<'_>, candidate: &Candidate, file: &dyn ReadAt, 
     for (key, value) in &common {
         about.tags.insert(key.clone(), json!(value));
     }
-    if let Some(recorded) = &found.recorded {
-        about.tags.insert("recorded".into(), json!(recorded.iso8601));
-        about.tags.insert("recorded_from".into(), json!(recorded.origin.code()));
-        about.start = WallClock::parse_iso8601(&recorded.iso8601);
+    // What the keeper says goes before what the recorder's clock said.
+    let keepers = common.iter().find(|(key, _)| key.eq_ignore_ascii_case("recorded"));
+    let told = match (keepers, &found.recorded) {
+        (Some((_, told)), _) => Some((told.as_str(), "keeper")),
+        (None, Some(recorded)) => Some((recorded.iso8601.as_str(), recorded.origin.code())),
+        (None, None) => None,
+    };
+    if let Some((recorded, origin)) = told {
+        about.tags.insert("recorded".into(), json!(recorded));
+        about.tags.insert("recorded_from".into(), json!(origin));
+        about.start = WallClock::parse_iso8601(recorded);
     }
-    if about.start.is_none() {
+    if about.start.is_none() && keepers.is_none() {
         let name = candidate.relative.rsplit('/').next().unwrap_or_default();
         about.start = start_from_file_name(name);
         if let Some(start) = about.start {

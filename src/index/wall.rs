@@ -57,16 +57,9 @@ impl Bound {
         if let Some(day) = WallClock::parse_iso8601(&format!("{trimmed}T00:00:00")).filter(|_| !trimmed.contains('T')) {
             return Ok(Bound::Local(Recorded::of(day).local + if end { 86_400.0 } else { 0.0 }));
         }
-        let clock = WallClock::parse_iso8601(trimmed).or_else(|| WallClock::parse_iso8601(&with_seconds(trimmed)?));
-        let recorded = Recorded::of(clock.ok_or_else(bad)?);
+        let recorded = Recorded::parse(trimmed).ok_or_else(bad)?;
         Ok(recorded.utc.map_or(Bound::Local(recorded.local), Bound::Utc))
     }
-}
-
-/// `2026-05-01T04:30Z` → `2026-05-01T04:30:00Z`.
-fn with_seconds(text: &str) -> Option<String> {
-    let (minute, rest) = text.split_at_checked(16)?;
-    Some(format!("{minute}:00{rest}"))
 }
 
 #[cfg(test)]

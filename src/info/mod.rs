@@ -103,8 +103,12 @@ fn checked(chunk: &Chunk) -> &'static str {
 fn restores_to(tiff: &ChunkTiff) -> String {
     match &tiff.metadata {
         Some(about) if about.restore == RESTORE_ORIGINAL => format!(
-            "{}: the original file's own bytes ({} bytes, SHA-256 {}), from all {} chunks; the FLAC is a copy to listen to",
-            about.relative_path, about.source_size_bytes, about.source_sha256, about.chunk_count
+            "{}: the original file's own bytes ({} bytes, SHA-256 {}), from all {} chunks{}",
+            about.relative_path,
+            about.source_size_bytes,
+            about.source_sha256,
+            about.chunk_count,
+            if tiff.flacs.is_empty() { "" } else { "; the FLAC is a copy to listen to" }
         ),
         Some(about) => format!(
             "{}: the same file, byte for byte ({} bytes, SHA-256 {}), from all {} chunks",

@@ -18,24 +18,24 @@ pub fn text(info: &Value) -> String {
         Some("original") => "made by the original programs",
         _ => "not of an archive",
     };
-    line(format!(
-        "{}: {} TIFF of {} bytes, {origin}",
-        words(&info["item"]),
-        words(&info["tiff"]),
-        words(&info["size_bytes"])
-    ));
+    let kind = if info["tiff"] == "classic" { "classic TIFF" } else { "BigTIFF" };
+    line(format!("{}: {kind} of {} bytes, {origin}", words(&info["item"]), words(&info["size_bytes"])));
     if let Some(source) = info["source"].as_object() {
         let get = |key: &str| words(&source[key]);
         line(format!("  source: {} ({} bytes, SHA-256 {})", get("relative_path"), get("size_bytes"), get("sha256")));
-        line(format!(
-            "    {}, {}, {} Hz, {} channels, {} bits, {} samples a channel",
-            get("container"),
-            get("sample_format"),
-            get("sample_rate"),
-            get("channels"),
-            get("bits_per_sample"),
-            get("total_samples")
-        ));
+        line(if source["channels"] == 0 {
+            format!("    {}, not decoded", get("container"))
+        } else {
+            format!(
+                "    {}, {}, {} Hz, {} channels, {} bits, {} samples a channel",
+                get("container"),
+                get("sample_format"),
+                get("sample_rate"),
+                get("channels"),
+                get("bits_per_sample"),
+                get("total_samples")
+            )
+        });
         for note in source["notes"].as_array().into_iter().flatten() {
             line(format!("    note: {}", words(note)));
         }

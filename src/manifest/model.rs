@@ -33,12 +33,8 @@ record! {
         pub total_samples: Option<u64>,
         /// What restoring gives.
         pub restore: Option<Restore>,
-        /// Channels of each FLAC where one FLAC cannot take all of them: `[8, 4]` for twelve.
-        pub channel_groups: Vec<u32>,
         /// Where the samples begin in the source, in bytes.
         pub data_offset: Option<u64>,
-        /// Bytes of the samples in the source.
-        pub data_length: Option<u64>,
         /// The decoder, with version, that made the access copy of a coded source.
         pub decoder: Option<String>,
         /// Descriptive metadata: an object.

@@ -127,7 +127,7 @@ impl WallClock {
 
     /// ISO 8601 as written by people and programs: date, then `T`, `t`, a space or an underscore, then the time to the second
     /// with an optional fraction, then nothing, `Z`, or an offset. With separators (`2019-05-22T14:03:07.5+10:00`) or
-    /// without (`20190522T140307Z`). A date without a time is not taken for midnight.
+    /// without (`20190522T140307Z`); with separators the seconds may be left out. A date without a time is not taken for midnight.
     pub fn parse_iso8601(text: &str) -> Option<WallClock> {
         let mut rest = text.trim();
         let extended = rest.as_bytes().get(4) == Some(&b'-');
@@ -141,9 +141,12 @@ impl WallClock {
         let hour = digits(&mut rest, 2)?;
         separator(&mut rest, extended, ':')?;
         let minute = digits(&mut rest, 2)?;
-        separator(&mut rest, extended, ':')?;
-        let second = digits(&mut rest, 2)?;
-        let nanos = fraction(&mut rest)?;
+        let (second, nanos) = if extended && !rest.starts_with(':') {
+            (0, 0)
+        } else {
+            separator(&mut rest, extended, ':')?;
+            (digits(&mut rest, 2)?, fraction(&mut rest)?)
+        };
         let offset = offset(&mut rest)?;
         let clock = WallClock::new(year as i32, month, day, hour, minute, second)?;
         rest.is_empty().then(|| clock.with_nanos(nanos).with_utc_offset(offset))
@@ -430,9 +433,14 @@ mod tests {
         }
         let same = WallClock::parse_iso8601("20190522T140307.25+02");
         assert_eq!(same, WallClock::parse_iso8601("2019-05-22 14:03:07.25+02:00"));
+        let same = WallClock::parse_iso8601("2019-05-22T14:03+02:00");
+        assert_eq!(same, WallClock::parse_iso8601("2019-05-22T14:03:00+02:00"));
         for text in [
             "2019-05-22",
-            "2019-05-22T14:03",
+            "2019-05-22T14",
+            "2019-05-22T14:0",
+            "2019-05-22T14:03.5",
+            "20190522T1403",
             "2019-05-22T14:03:60",
             "2019-05-22T14:03:07+1",
             "x",

@@ -64,10 +64,7 @@ fn moment(text: &str) -> Option<WallClock> {
     if text.get(4..5).is_none_or(|c| c != "-") {
         return None;
     }
-    WallClock::parse_iso8601(text).or_else(|| {
-        let (minute, rest) = text.split_at_checked(16)?;
-        WallClock::parse_iso8601(&format!("{minute}:00{rest}"))
-    })
+    WallClock::parse_iso8601(text)
 }
 
 fn at_moment(text: &str, moment: WallClock, rate: f64, clock: Option<WallClock>) -> Result<u64> {

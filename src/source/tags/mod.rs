@@ -22,6 +22,7 @@ mod ixml;
 mod mp4;
 mod text;
 mod time;
+mod unique;
 mod user;
 mod vorbis;
 mod wave;

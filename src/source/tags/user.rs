@@ -7,6 +7,8 @@ use std::path::Path;
 use crate::error::{Error, ErrorKind, Result};
 
 use super::text::clean;
+use super::time::Stamp;
+use super::unique::Unique;
 use super::{MAX_FIELDS, MAX_VALUE};
 
 /// The most bytes of a metadata file.
@@ -21,7 +23,8 @@ const SOURCE_NAMES: [&str; 4] = ["file", "source", "path", "filename"];
 /// Takes a `key=value` argument apart.
 ///
 /// Keys are 1 to 64 letters, digits and "_-.: "; what stands behind the first "=" is the value, with control characters taken
-/// out.
+/// out. The value of "recorded" is a date, maybe with a time and an offset, and comes out as ISO 8601; "latitude" and "longitude"
+/// are decimal degrees.
 ///
 /// # Errors
 /// `Usage`, with what is wrong.
@@ -51,6 +54,14 @@ fn check_key(key: &str) -> Result<String, String> {
 
 fn check_value(key: &str, value: &str) -> Result<String, String> {
     let value = clean(value);
+    if key.eq_ignore_ascii_case("recorded") {
+        return Stamp::parse(&value).map(|stamp| stamp.iso()).ok_or_else(|| {
+            format!(
+                "{value:?} is no date and time: write 2026-05-01T04:30:00, with +02:00 or Z behind it where that is known, \
+                 or less of it; words belong under another key, such as date"
+            )
+        });
+    }
     let most = match key.to_ascii_lowercase().as_str() {
         "latitude" => 90.0,
         "longitude" => 180.0,
@@ -110,7 +121,7 @@ impl MetadataFile {
 
     fn parse_json(text: &str) -> Result<Self> {
         // The reader's own message ends with line and column.
-        let value: serde_json::Value =
+        let Unique(value) =
             serde_json::from_str(text).map_err(|e| Error::malformed(format!("line {}: {e}", e.line())))?;
         let mut file = MetadataFile::default();
         match value {
@@ -390,6 +401,8 @@ mod tests {
             ("file,a\nx.wav,1\n,2\n", "line 3"),
             ("{\n\"a\": {\n\"b\": }\n", "line 3"),
             ("{\"a\": 1}", "\"a\""),
+            ("{\"a\": {\"b\": 1},\n\"a\": {\"c\": 1}}", "line 2: \"a\" stands here a second time"),
+            ("{\"a\": {\"b\": 1,\n\"b\": 2}}", "line 2: \"b\" stands here a second time"),
             ("[{\"x\": 1}]", "entry 1"),
             ("{\"a\": {\"b\": {}}}", "b: "),
         ];
