@@ -3,8 +3,20 @@
 //! `flac_bench encode fast|default|best in.wav [out.flac] [repeat=N] [md5] [verify] [block=N]`
 //! `flac_bench decode in.flac [repeat=N] [md5]`
 
-use audio_tiff::flac::*;
+use std::error::Error;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::Instant;
+
+use audio_tiff::flac::*;
+use audio_tiff::source::SampleFormat;
+use audio_tiff::source::samples::planes_from_bytes;
+
+/// Blocks that are encoded between two looks at the clock.
+const STEP: usize = 16;
+
+/// Bytes in front of the frames.
+const HEADER_BYTES: u64 = 256;
 
 /// Seconds of CPU that this thread has used, where the system says so; else of wall time.
 fn cpu(start: Instant) -> f64 {
@@ -16,56 +28,51 @@ fn cpu(start: Instant) -> f64 {
 
 struct Wav {
     format: StreamFormat,
-    data: Vec<u8>,
+    samples: SampleFormat,
+    file: File,
+    /// Where the samples begin, and how many bytes of them there are.
+    data: (u64, u64),
 }
 
-fn read_wav(path: &str) -> Result<Wav, Box<dyn std::error::Error>> {
-    let bytes = std::fs::read(path)?;
+/// Looks for the samples of a WAV of 8, 16 or 24 bits.
+fn open_wav(path: &str) -> Result<Wav, Box<dyn Error>> {
+    let mut file = File::open(path)?;
+    let mut header = [0; 12];
+    file.read_exact(&mut header)?;
     let mut format = None;
-    let mut at = 12;
-    while let Some(header) = bytes.get(at..at + 8) {
-        let len = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
-        let content = &bytes[at + 8..bytes.len().min(at + 8 + len)];
-        match &header[..4] {
+    loop {
+        let mut head = [0; 8];
+        file.read_exact(&mut head).map_err(|_| "no data chunk")?;
+        let len = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
+        let at = file.stream_position()?;
+        match &head[..4] {
             b"fmt " => {
+                let mut content = [0; 16];
+                file.read_exact(&mut content)?;
                 format = Some(StreamFormat {
                     sample_rate: u32::from_le_bytes([content[4], content[5], content[6], content[7]]),
                     channels: content[2],
                     bits_per_sample: content[14],
                 });
             }
-            b"data" => return Ok(Wav { format: format.ok_or("no format")?, data: content.to_vec() }),
+            b"data" => {
+                let format = format.ok_or("no format")?;
+                let samples = match format.bits_per_sample {
+                    8 => SampleFormat::U8,
+                    16 => SampleFormat::S16Le,
+                    24 => SampleFormat::S24Le,
+                    bits => return Err(format!("{bits} bits are not for this program").into()),
+                };
+                let len = len.min(file.metadata()?.len() - at);
+                return Ok(Wav { format, samples, file, data: (at, len) });
+            }
             _ => {}
         }
-        at += 8 + len + len % 2;
-    }
-    Err("no data chunk".into())
-}
-
-/// Interleaved little-endian bytes to one plane per channel.
-fn deinterleave(bytes: &[u8], width: usize, planes: &mut [Vec<i32>]) {
-    let channels = planes.len();
-    match (width, planes) {
-        (2, [left, right]) => {
-            left.clear();
-            right.clear();
-            left.extend(bytes.as_chunks::<4>().0.iter().map(|b| i32::from(i16::from_le_bytes([b[0], b[1]]))));
-            right.extend(bytes.as_chunks::<4>().0.iter().map(|b| i32::from(i16::from_le_bytes([b[2], b[3]]))));
-        }
-        (_, planes) => {
-            for (channel, plane) in planes.iter_mut().enumerate() {
-                plane.clear();
-                plane.extend(bytes.chunks_exact(width * channels).map(|frame| {
-                    let sample = &frame[channel * width..][..width];
-                    let raw = sample.iter().rev().fold(0i32, |value, &byte| (value << 8) | i32::from(byte));
-                    (raw << (32 - 8 * width)) >> (32 - 8 * width)
-                }));
-            }
-        }
+        file.seek(SeekFrom::Start(at + len + len % 2))?;
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let flag = |name: &str| args.iter().any(|arg| arg == name);
     let number =
@@ -103,73 +110,94 @@ fn encode(
     block: Option<u32>,
     with_md5: bool,
     verify: bool,
-) -> Result<(), Box<dyn std::error::Error>> {
+) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
-    let Wav { format, data } = read_wav(input)?;
-    let width = usize::from(format.bits_per_sample / 8);
+    let Wav { format, samples, mut file, data: (first, len) } = open_wav(input)?;
     let channels = usize::from(format.channels);
+    let frame_bytes = samples.bytes_per_sample() * channels;
     let block = block.unwrap_or_else(|| default_block_size(format.sample_rate, level));
     let mut encoder = FrameEncoder::new(format, level, block)?;
     let mut checker = FrameDecoder::new(&StreamInfo::new(&format));
-    let mut planes = vec![Vec::new(); channels];
-    let mut frames = Vec::with_capacity(data.len());
-    let (mut encoding, mut verifying, mut hashing) = (0.0, 0.0, 0.0);
     let mut info = StreamInfo::new(&format);
+    info.total_samples = len / frame_bytes as u64;
+    (info.min_block_size, info.max_block_size) = (block as u16, block as u16);
+    // Many frames a step, so that reading the clock costs nothing.
+    let mut bytes = vec![0; block as usize * frame_bytes * STEP];
+    let mut blocks = vec![vec![Vec::new(); channels]; STEP];
+    let (mut frames, mut ends) = (Vec::new(), Vec::new());
+    let mut out = output.map(File::create).transpose()?;
+    let (mut encoding, mut verifying, mut hashing, mut written) = (0.0, 0.0, 0.0, 0);
     for _ in 0..repeat {
-        frames.clear();
-        let mut md5 = SampleMd5::new();
-        // Many frames a step, so that reading the clock costs nothing.
-        for (step, part) in data.chunks(block as usize * width * channels * 16).enumerate() {
-            let mut blocks: Vec<Vec<Vec<i32>>> = Vec::new();
-            for bytes in part.chunks(block as usize * width * channels) {
-                deinterleave(bytes, width, &mut planes);
-                blocks.push(planes.clone());
+        file.seek(SeekFrom::Start(first))?;
+        if let Some(out) = &mut out {
+            out.rewind()?;
+            out.write_all(&HeaderWriter::new(info).padded_to(HEADER_BYTES)?)?;
+        }
+        let (mut md5, mut left, mut number) = (SampleMd5::new(), len / frame_bytes as u64 * frame_bytes as u64, 0);
+        written = 0;
+        while left > 0 {
+            let part = bytes.len().min(left as usize);
+            let part = &mut bytes[..part];
+            file.read_exact(part)?;
+            left -= part.len() as u64;
+            let used = part.len().div_ceil(block as usize * frame_bytes);
+            for (piece, planes) in part.chunks(block as usize * frame_bytes).zip(&mut blocks) {
+                planes_from_bytes(samples, piece, channels, 0, planes)?;
             }
-            let slices: Vec<Vec<&[i32]>> = blocks.iter().map(|b| b.iter().map(Vec::as_slice).collect()).collect();
+            frames.clear();
+            ends.clear();
+            ends.push(0);
             let before = cpu(start);
-            let mut ends = vec![frames.len()];
-            for (i, planes) in slices.iter().enumerate() {
-                encoder.encode(planes, (step * 16 + i) as u64, &mut frames)?;
+            for planes in &blocks[..used] {
+                let slices: Vec<&[i32]> = planes.iter().map(Vec::as_slice).collect();
+                encoder.encode(&slices, number, &mut frames)?;
+                number += 1;
                 ends.push(frames.len());
             }
             let encoded = cpu(start);
             encoding += encoded - before;
+            written += frames.len() as u64;
             if verify {
-                for (planes, range) in slices.iter().zip(ends.windows(2)) {
-                    checker.verify(&frames[range[0]..range[1]], planes)?;
+                for (planes, range) in blocks.iter().zip(ends.windows(2)) {
+                    let slices: Vec<&[i32]> = planes.iter().map(Vec::as_slice).collect();
+                    checker.verify(&frames[range[0]..range[1]], &slices)?;
                 }
                 verifying += cpu(start) - encoded;
             }
             if with_md5 {
                 let before = cpu(start);
-                md5.update_bytes(part);
+                if samples == SampleFormat::U8 {
+                    blocks[..used].iter().for_each(|planes| md5.update_planes(planes, 8));
+                } else {
+                    md5.update_bytes(part);
+                }
                 hashing += cpu(start) - before;
             }
+            if let Some(out) = &mut out {
+                out.write_all(&frames)?;
+            }
         }
-        info.total_samples = (data.len() / width / channels) as u64;
-        (info.min_block_size, info.max_block_size) = (block as u16, block as u16);
         info.md5 = if with_md5 { md5.finish() } else { [0; 16] };
+        if let Some(out) = &mut out {
+            out.rewind()?;
+            out.write_all(&HeaderWriter::new(info).padded_to(HEADER_BYTES)?)?;
+        }
     }
-    let mb = data.len() as f64 * f64::from(repeat) / 1e6;
-    let samples = mb * 1e6 / width as f64;
+    let mb = len as f64 * f64::from(repeat) / 1e6;
+    let values = mb * 1e6 / samples.bytes_per_sample() as f64;
     let report = |what: &str, seconds: f64| {
         if seconds > 0.0 {
-            println!("{what}: {seconds:.4} s, {:.0} MB/s, {:.2} ns a sample", mb / seconds, seconds * 1e9 / samples);
+            println!("{what}: {seconds:.4} s, {:.0} MB/s, {:.2} ns a sample", mb / seconds, seconds * 1e9 / values);
         }
     };
-    println!("{} bytes of frames, {:.3} % of the PCM", frames.len(), frames.len() as f64 * 100.0 / data.len() as f64);
+    println!("{written} bytes of frames, {:.3} % of the PCM", written as f64 * 100.0 / len as f64);
     report("encode", encoding);
     report("verify", verifying);
     report("md5", hashing);
-    if let Some(output) = output {
-        let mut file = HeaderWriter::new(info).padded_to_multiple(4096, frames.len() as u64)?;
-        file.extend_from_slice(&frames);
-        std::fs::write(output, file)?;
-    }
     Ok(())
 }
 
-fn decode(input: &str, repeat: u32, with_md5: bool) -> Result<(), Box<dyn std::error::Error>> {
+fn decode(input: &str, repeat: u32, with_md5: bool) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let file = std::fs::read(input)?;
     let mut bytes = 0;

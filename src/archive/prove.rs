@@ -30,15 +30,15 @@ pub(crate) struct Proof {
 }
 
 /// Bytes read back at a time, and how many such steps are on the way at once: few bytes, that stay in the processor's nearest
-/// caches for all of the sums, and where a thread is there to read ahead, more of them, as waking it has its price.
+/// caches for all of the sums, and where two threads take these, more of them, as waking a thread has its price.
 const STEP: (usize, usize) = (64 << 10, 2);
-const STEP_AHEAD: (usize, usize) = (128 << 10, 4);
+const STEP_APART: (usize, usize) = (128 << 10, 4);
 
 /// Reads `sealed` back, compares every byte, and takes the checksums; `flacs` are `(offset, length)` of the FLACs in it,
 /// `shards` how it is cut for recovery data.
 ///
-/// A SHA-256 cannot be divided, but that of the whole file and that of a FLAC are taken at once in little more time than one
-/// alone. Where another thread is `idle`, it reads and compares ahead.
+/// A SHA-256 cannot be divided. One thread takes that of the whole file and that of a FLAC at once, for less than it costs to
+/// take one after the other; where another thread is `idle`, each takes one of them, for still less time.
 pub(crate) fn prove(
     sealed: &Sealed,
     flacs: &[(u64, u64)],
@@ -52,7 +52,8 @@ pub(crate) fn prove(
     if real != sealed.len {
         return Err(differs(sealed, real.min(sealed.len)));
     }
-    let (step, slots) = if idle && threads() > 1 { STEP_AHEAD } else { STEP };
+    let apart = idle && threads() > 1;
+    let (step, slots) = if apart { STEP_APART } else { STEP };
     let back = ReadBack {
         sealed,
         step: step as u64,
@@ -63,19 +64,19 @@ pub(crate) fn prove(
         at: 0,
         shards: shards.map(ShardHasher::new),
     };
-    let sums = Sums { whole: Sha256::new(), inner: flacs.iter().map(|&flac| (flac, Sha256::new())).collect() };
     let proving = Proving {
         slots: (0..slots).map(|_| RwLock::default()).collect(),
         back: Mutex::new(back),
-        sums: Mutex::new(sums),
+        whole: Mutex::new(Sha256::new()),
+        inner: Mutex::new(flacs.iter().map(|&flac| (flac, Sha256::new())).collect()),
+        apart,
         interrupt,
     };
     pipeline::run(&proving, slots)?;
-    let Proving { back, sums, .. } = proving;
-    let Sums { whole, inner } = into_inner(sums);
+    let Proving { back, whole, inner, .. } = proving;
     Ok(Proof {
-        tiff_sha256: whole.finish(),
-        flac_sha256: inner.into_iter().map(|(_, sha)| sha.finish()).collect(),
+        tiff_sha256: into_inner(whole).finish(),
+        flac_sha256: into_inner(inner).into_iter().map(|(_, sha)| sha.finish()).collect(),
         shards: into_inner(back).shards.map_or(Vec::new(), ShardHasher::finish),
     })
 }
@@ -85,7 +86,12 @@ struct Proving<'a> {
     /// Steps that were read, and where each begins in the file.
     slots: Vec<RwLock<(u64, Reused<u8>)>>,
     back: Mutex<ReadBack<'a>>,
-    sums: Mutex<Sums>,
+    /// SHA-256 of the file.
+    whole: Mutex<Sha256>,
+    /// The same of each stretch of it that is a FLAC: `(offset, length)`.
+    inner: Mutex<Vec<((u64, u64), Sha256)>>,
+    /// Whether two threads take them.
+    apart: bool,
     interrupt: &'a Interrupt,
 }
 
@@ -104,40 +110,35 @@ impl Work for Proving<'_> {
     }
 
     fn stages(&self) -> &[Needs] {
-        &[Needs::Reading]
+        if self.apart { &[Needs::Reading; 2] } else { &[Needs::Reading] }
     }
 
-    fn stage(&self, _: usize, slot: usize) -> Result<()> {
+    fn stage(&self, stage: usize, slot: usize) -> Result<()> {
         let step = shared(&self.slots[slot]);
-        lock(&self.sums).update(step.0, &step.1);
+        let (at, part) = (step.0, &step.1[..]);
+        match (self.apart, stage) {
+            (false, _) => update_sums(at, part, Some(&mut lock(&self.whole)), &mut lock(&self.inner)),
+            (true, 0) => lock(&self.whole).update(part),
+            (true, _) => update_sums(at, part, None, &mut lock(&self.inner)),
+        }
         Ok(())
     }
 }
 
-struct Sums {
-    /// SHA-256 of the file.
-    whole: Sha256,
-    /// The same of each stretch of it that is a FLAC: `(offset, length)`.
-    inner: Vec<((u64, u64), Sha256)>,
-}
-
-impl Sums {
-    /// Takes the bytes `part` of the file, which begin at `at`.
-    fn update(&mut self, at: u64, part: &[u8]) {
-        let end = at + part.len() as u64;
-        let mut whole = Some(&mut self.whole);
-        for ((start, len), sha) in &mut self.inner {
-            let from = (*start).clamp(at, end) - at;
-            let to = (*start + *len).clamp(at, end) - at;
-            let flac = &part[from as usize..to as usize];
-            match whole.take_if(|_| !flac.is_empty()) {
-                Some(whole) => hash::update_two_sha256(whole, part, sha, flac),
-                None => sha.update(flac),
-            }
+/// Takes the bytes `part` of the file, which begin at `at`.
+fn update_sums(at: u64, part: &[u8], mut whole: Option<&mut Sha256>, inner: &mut [((u64, u64), Sha256)]) {
+    let end = at + part.len() as u64;
+    for ((start, len), sha) in inner {
+        let from = (*start).clamp(at, end) - at;
+        let to = (*start + *len).clamp(at, end) - at;
+        let flac = &part[from as usize..to as usize];
+        match whole.take_if(|_| !flac.is_empty()) {
+            Some(whole) => hash::update_two_sha256(whole, part, sha, flac),
+            None => sha.update(flac),
         }
-        if let Some(whole) = whole {
-            whole.update(part);
-        }
+    }
+    if let Some(whole) = whole {
+        whole.update(part);
     }
 }
 
