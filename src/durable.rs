@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 
 /// Creates (or empties) a file for writing and reading back.
+///
+/// # Errors
+/// `Io`.
 pub fn create(path: &Path) -> Result<File> {
     OpenOptions::new()
         .read(true)
@@ -22,11 +25,17 @@ pub fn create(path: &Path) -> Result<File> {
 }
 
 /// Creates a folder and its parents; one that is already there is fine.
+///
+/// # Errors
+/// `Io`.
 pub fn create_dir_all(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::while_("creating the folder", path))
 }
 
 /// Makes the entries of a folder (new names, renames, removals) survive a power cut.
+///
+/// # Errors
+/// `Io`.
 pub fn sync_dir(path: &Path) -> Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     #[cfg(unix)]
@@ -43,11 +52,17 @@ pub fn sync_dir(path: &Path) -> Result<()> {
 }
 
 /// Gives a finished, synced temporary file its final name, replacing what was there; the caller syncs the folder.
+///
+/// # Errors
+/// `Io`; the temporary file is still there.
 pub fn rename(temp: &Path, target: &Path) -> Result<()> {
     fs::rename(temp, target).map_err(Error::while_("giving the finished file its name", target))
 }
 
 /// Writes a small file in one step: temporary name `<name>.part` beside it, sync, rename, sync of the folder.
+///
+/// # Errors
+/// `Io`; what was at `path` is as it was, unless only the sync of the folder failed.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::io::Write;
     let temp = &with_suffix(path, ".part");

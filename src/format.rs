@@ -122,6 +122,9 @@ pub enum Role {
 
 impl Role {
     /// The role as the JSON text of an ImageDescription.
+    ///
+    /// # Errors
+    /// `Malformed`, where it cannot be put into words.
     pub fn to_description(&self) -> Result<String> {
         let value = serde_json::to_value(self).map_err(|e| Error::malformed(format!("a page's description: {e}")))?;
         Ok(crate::container::to_ascii_json(&value))
@@ -135,6 +138,9 @@ impl Role {
 
 impl ChunkMetadata {
     /// Reads page 0 of one of our TIFFs; `None` for a TIFF that is not one of ours.
+    ///
+    /// # Errors
+    /// `Unsupported` for a later version of the format; `Malformed` where it does not describe a chunk.
     pub fn of(page: &Page) -> Result<Option<ChunkMetadata>> {
         let Some(mut object) = page.description_json() else { return Ok(None) };
         let Some(metadata) = object.remove("metadata") else { return Ok(None) };

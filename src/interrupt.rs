@@ -29,6 +29,9 @@ impl Interrupt {
     }
 
     /// `Err(Interrupted)` once somebody asked; for use with `?` between steps of work.
+    ///
+    /// # Errors
+    /// `Interrupted`.
     pub fn check(&self) -> Result<()> {
         if self.is_stopped() { Err(Error::interrupted()) } else { Ok(()) }
     }

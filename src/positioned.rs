@@ -11,17 +11,29 @@ use std::path::Path;
 /// A byte source of known length that can be read at any position from several threads.
 pub trait ReadAt: Send + Sync {
     /// Reads up to `buf.len()` bytes at `offset` (bytes from the start); 0 means the end.
+    ///
+    /// # Errors
+    /// As the source says.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
     /// Length in bytes, as of now.
+    ///
+    /// # Errors
+    /// As the source says.
     fn len(&self) -> io::Result<u64>;
 
     /// Whether there are no bytes at all.
+    ///
+    /// # Errors
+    /// As the source says.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
 
-    /// Fills `buf` from `offset` or fails with `UnexpectedEof`.
+    /// Fills `buf` from `offset`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` where there are fewer bytes; else as the source says.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let read = self.read_up_to_at(buf, offset)?;
         if read < buf.len() {
@@ -31,6 +43,9 @@ pub trait ReadAt: Send + Sync {
     }
 
     /// Fills as much of `buf` from `offset` as there is, and says how much that was.
+    ///
+    /// # Errors
+    /// As the source says.
     fn read_up_to_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while done < buf.len() {

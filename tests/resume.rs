@@ -165,3 +165,20 @@ fn ctrl_c_ends_soon_keeps_what_is_done_and_leaves_nothing_half() {
     let tiffs = |dir| tree(dir).into_iter().filter(|(n, _)| n.ends_with(".tiff")).collect::<Vec<_>>();
     assert!(tiffs(&s.path("archive")) == tiffs(&undisturbed));
 }
+
+#[test]
+fn extraction_tells_of_tiffs_that_no_manifest_names() {
+    let s = two_sources();
+    let tiff = s.path("archive/a_chunk_000000.tiff");
+    let quiet = reconstruct(&s.path("archive"), &s.path("back"), &[]).exits(0);
+    assert!(!quiet.stderr.contains("no manifest names"), "{}", quiet.stderr);
+    fs::create_dir(s.path("archive/lost")).unwrap();
+    for n in 0..25 {
+        fs::copy(&tiff, s.path(&format!("archive/lost/{n:02}.tif"))).unwrap();
+    }
+    let run = reconstruct(&s.path("archive"), &s.path("again"), &[]).exits(0);
+    assert_eq!(run.stderr.matches("a TIFF that no manifest names; left out [extra-tiff]").count(), 20);
+    let run = run.says("lost/00.tif: a TIFF").says("and 5 TIFFs more that no manifest names");
+    assert!(!run.stderr.contains("lost/20.tif"), "{}", run.stderr);
+    assert!(tree(&s.path("back")) == tree(&s.path("again")));
+}

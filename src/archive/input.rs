@@ -284,7 +284,7 @@ fn flac(ctx: &Context<'_>, file: &Arc<File>, offset: u64) -> Result<Opened> {
                 });
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => return Err(e),
-            Err(e) => notes.push(format!("this FLAC does not decode cleanly: {e}")),
+            Err(e) => notes.push(format!("its bytes are kept, and the FLAC to listen to is encoded anew: {e}")),
         }
     }
     let (sample_format, shift) = form_of(u32::from(info.bits_per_sample));

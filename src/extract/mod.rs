@@ -26,6 +26,7 @@ pub(crate) mod rebuild;
 mod recover;
 mod salvage;
 mod sources;
+mod strays;
 pub mod tiff;
 mod wav;
 
@@ -205,6 +206,7 @@ pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) ->
         durable::create_dir_all(&options.out_wav_dir)?;
     }
     announce(&found, &ctx)?;
+    strays::tell(&dir, &found, observer)?;
     ctx.for_each_source(&found.sources, |_, source, drivers| {
         let extract_all = || {
             let chunks = source.chunks.par_iter();

@@ -137,11 +137,17 @@ impl ChunkTiff {
     }
 
     /// The bytes of a page as a stream, inflated where it is compressed.
+    ///
+    /// # Errors
+    /// `Unsupported` for a compression that is not known; `Io`.
     pub fn page_reader(&self, page: usize) -> Result<impl Read + '_> {
         self.pages[page].reader(&self.file).map_err(|e| e.at_path(&self.path))
     }
 
     /// Metadata blocks of a FLAC.
+    ///
+    /// # Errors
+    /// `Malformed` where they break RFC 9639; `Io`.
     pub fn flac_metadata(&self, flac: &FlacPage) -> Result<Metadata> {
         let read = match flac.place {
             Some((start, len)) => Metadata::read(&self.file, start, start + len),
@@ -151,12 +157,18 @@ impl ChunkTiff {
     }
 
     /// The bytes of a FLAC that does not lie in one piece in the file, at any position.
+    ///
+    /// # Errors
+    /// `Io`; `Malformed` where it is no Deflate page.
     pub fn inflated(&self, flac: &FlacPage) -> Result<InflatedPage> {
         let file = self.file.try_clone().map_err(Error::while_("opening", &self.path))?;
         InflatedPage::new(file, self.pages[flac.page].clone()).map_err(|e| e.at_path(&self.path))
     }
 
     /// Where an uncompressed FLAC lies: first byte and length.
+    ///
+    /// # Errors
+    /// `Unsupported` where it lies in several pieces or is compressed.
     pub fn place(&self, flac: &FlacPage) -> Result<(u64, u64)> {
         flac.place.ok_or_else(|| {
             Error::unsupported(format!("the FLAC on page {} does not lie in one piece", flac.page)).at_path(&self.path)
@@ -164,6 +176,9 @@ impl ChunkTiff {
     }
 
     /// The remainder's page in random access, if the chunk has one: first byte in the file, and the index of its records.
+    ///
+    /// # Errors
+    /// `Malformed` where it contradicts itself; `Io`.
     pub fn remainder_index(&self) -> Result<Option<(u64, RemainderIndex)>> {
         let Some((page, length)) = self.remainder else { return Ok(None) };
         let place = self.pages[page].contiguous().filter(|(_, len)| *len >= length);
@@ -218,6 +233,9 @@ pub struct Segments {
 
 impl Segments {
     /// Cuts at the points of the seek table, or, where that is missing or no use, at frames found by decoding once.
+    ///
+    /// # Errors
+    /// `Malformed` where metadata or frames are damaged; `Unsupported` where the FLAC lies in several pieces; `Io`.
     pub fn of(tiff: &ChunkTiff, flac: &FlacPage) -> Result<Segments> {
         let metadata = tiff.flac_metadata(flac)?;
         let (start, len) = tiff.place(flac)?;

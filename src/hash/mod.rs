@@ -15,6 +15,9 @@ use crate::manifest::Sha256Sum;
 use crate::positioned::ReadAt;
 
 /// SHA-256 of `len` bytes of `file` from `offset`; reads 1 MiB at a time and tells `progress` how many.
+///
+/// # Errors
+/// `Io`, also where the file ends before; `Interrupted`.
 pub fn sha256_range(
     file: &dyn ReadAt,
     offset: u64,

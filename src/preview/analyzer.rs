@@ -94,7 +94,9 @@ impl Sink {
 impl Analyzer {
     /// For samples of `bits` bits (full scale is `2^(bits − 1)`; 1 to 32) at `sample_rate` Hz.
     ///
-    /// Fails on a rate or channel number of zero, impossible bits, or [bad settings](Settings::check).
+    /// # Errors
+    /// `Usage` for [bad settings](Settings::check); `Malformed` for a rate or channel number of zero and impossible bits; `Unsupported`
+    /// for a picture that would begin above half the rate.
     pub fn new(sample_rate: u32, channels: usize, bits: u8, settings: &Settings) -> Result<Analyzer> {
         settings.check()?;
         if sample_rate == 0 || channels == 0 || !(1..=32).contains(&bits) {

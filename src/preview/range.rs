@@ -15,7 +15,10 @@ pub struct DbRange {
 }
 
 impl DbRange {
-    /// A range; fails unless both are finite and `low` lies below `high`.
+    /// A range from `low` to `high` dB.
+    ///
+    /// # Errors
+    /// `Usage`, unless both are finite, at most 1,000 away from 0, and `low` is the lower one.
     pub fn new(low: f64, high: f64) -> Result<DbRange> {
         if low.is_finite() && high.is_finite() && low < high && low.abs() <= 1000.0 && high.abs() <= 1000.0 {
             return Ok(DbRange { low, high });

@@ -57,6 +57,9 @@ impl Settings {
     pub const MIN_AXES_DIM: u32 = 480;
 
     /// Refuses choices that contradict one another or that no picture can follow.
+    ///
+    /// # Errors
+    /// `Usage`, with what is wrong.
     pub fn check(&self) -> Result<()> {
         let usage = |text: String| Err(Error::new(ErrorKind::Usage, text));
         if !(Self::MIN_IMAGE_DIM..=Self::MAX_IMAGE_DIM).contains(&self.max_image_dim) {

@@ -88,8 +88,10 @@ impl Stft {
     /// Frames of `n` samples every `hop`, for `streams` streams.
     ///
     /// The window is scaled by `scale`: 1 gives the powers that librosa gives, [`full_scale`] those in which a sine
-    /// of amplitude 1 has power 1. Fails where `n` has factors other than 2 and 3, is no multiple of 16, or `hop`
-    /// is zero or longer than `n`.
+    /// of amplitude 1 has power 1.
+    ///
+    /// # Errors
+    /// `Unsupported` where `n` has factors other than 2 and 3, is no multiple of 16, or `hop` is zero or longer than `n`.
     pub fn new(n: usize, hop: usize, streams: usize, scale: f64, edge: Edge, bank: Bank) -> Result<Stft> {
         let tables = Tables::of(n, scale).filter(|_| n.is_multiple_of(GATHERED));
         let tables = tables.ok_or_else(|| Error::unsupported(format!("no transform for frames of {n} samples")))?;

@@ -32,18 +32,6 @@ pub(crate) fn remarks(found: &Found) -> Vec<Finding> {
     findings
 }
 
-/// The TIFFs that the manifest names.
-///
-/// # Errors
-/// Where a source cannot be read out of the manifest any more.
-pub(crate) fn listed(found: &Found) -> Result<NameSet> {
-    let mut listed = NameSet::default();
-    for chunk in found.sources.chunks() {
-        listed.insert(&chunk?.output);
-    }
-    Ok(listed)
-}
-
 /// `SHA256SUMS` against the manifest, line by line. Archives of the originals have none.
 pub(crate) fn sums(dir: &Path, found: &Found, listed: &NameSet, interrupt: &Interrupt) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();

@@ -112,7 +112,7 @@ fn aifc_compression_types_are_told_apart() {
 }
 
 #[test]
-fn aiff_rates_that_are_no_numbers_are_replaced_for_playing() {
+fn aiff_rates_that_are_no_whole_numbers_are_replaced_for_playing_and_told() {
     for (rate, whole) in [
         (b"\x40\x0D\xAD\xDD\x17\x45\xD1\x74\x5D\x17", 22_255),
         (b"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", FALLBACK_RATE),
@@ -125,6 +125,8 @@ fn aiff_rates_that_are_no_numbers_are_replaced_for_playing() {
         common[8..18].copy_from_slice(rate);
         let scan = File::form(b"AIFF").chunk(b"COMM", &common).chunk(b"SSND", &ssnd(0, &audio(8))).scan();
         assert_eq!(scan.sample_rate, whole, "{rate:X?}");
+        // None of them is used as it stands.
+        assert!(scan.notes.iter().any(|note| note.contains("sample rate is ")), "{rate:X?}: {:?}", scan.notes);
     }
 }
 

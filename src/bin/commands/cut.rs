@@ -16,8 +16,8 @@ use crate::terminal::{Terminal, Verbosity};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "TIME is 1:30:00.5, 90:00, seconds (5400.5), samples (238140000samples), or, where the recording says when it
-began, a date and time (2026-05-01T04:31:00). A WAV has all samples exactly; a FLAC has those of up to 24 bits exactly."
+    after_help = "TIME is 1:30:00.5, 90:00, seconds (5400.5), samples (238140000samples), or, where the recording says when it \
+                  began, a date and time (2026-05-01T04:31:00). A WAV has all samples exactly; a FLAC has those of up to 24 bits exactly."
 )]
 pub struct Args {
     /// The archive folder

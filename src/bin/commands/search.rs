@@ -17,8 +17,8 @@ use crate::terminal::{Terminal, Verbosity, printable};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Times without an offset are compared with each recording's own clock, times with one (Z, +02:00) with
-those recordings whose offset from UTC is known."
+    after_help = "Times without an offset are compared with each recording's own clock, times with one (Z, +02:00) with \
+                  those recordings whose offset from UTC is known."
 )]
 pub struct Args {
     /// The archive folder

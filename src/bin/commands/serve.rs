@@ -18,8 +18,8 @@ use crate::terminal::{INTERRUPTED, Terminal, Verbosity};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Open the address that is printed in a browser; Ctrl-C ends. Only this machine can ask, unless --listen names an
-address of the network, which needs --token. The index is made, or brought up to date, first."
+    after_help = "Open the address that is printed in a browser; Ctrl-C ends. Only this machine can ask, unless --listen names an \
+                  address of the network, which needs --token. The index is made, or brought up to date, first."
 )]
 pub struct Args {
     /// The archive folder

@@ -194,6 +194,9 @@ impl Metadata {
     }
 
     /// Whether a source begins with what could be a FLAC file: the marker, or an ID3v2 tag and the marker.
+    ///
+    /// # Errors
+    /// Io.
     pub fn is_flac(source: &dyn ReadAt, start: u64, end: u64) -> Result<bool> {
         match MetadataReader::new(source, start, end) {
             Ok(_) => Ok(true),

@@ -210,6 +210,9 @@ fn conclude(
         notes.push(format!("the header's sample rate is {}: {FALLBACK_RATE} Hz assumed for playing", format.rate));
         FALLBACK_RATE
     });
+    if format.rate.is_finite() && format.rate.fract() != 0.0 && whole_rate(format.rate).is_some() {
+        notes.push(format!("the header's sample rate is {} Hz: times are counted at {sample_rate} Hz", format.rate));
+    }
     let frame = u64::from(channels) * sample_format.bytes_per_sample() as u64;
     let rest = data_bytes % frame;
     if rest > 0 {
