@@ -2,7 +2,8 @@
 //!
 //! A source is a run of parts: bytes kept as they were, and samples that are decoded. The segments of a FLAC (about half
 //! a MiB of samples each, cut at the seek table) are decoded in parallel, while those before them are hashed and
-//! written; memory is two batches of segments. What is written is only kept if its SHA-256 is the source's.
+//! written; memory is two batches of segments. One thread alone hashes and writes a few blocks as soon as they are decoded,
+//! while they are in the processor's cache. What is written is only kept if its SHA-256 is the source's.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -12,13 +13,14 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::extract::tiff::{ChunkTiff, FlacPage, Segments};
-use crate::flac::{FrameHeader, FrameNumber, StreamInfo};
+use crate::flac::{FrameDecoder, FrameHeader, FrameNumber, StreamInfo};
 use crate::interrupt::Interrupt;
 use crate::manifest::Sha256Sum;
 use crate::positioned::ReadAt;
 use crate::source::SampleFormat;
 use crate::source::remainder::{self, RemainderIndex};
 use crate::source::samples;
+use crate::threads::threads;
 
 /// Where rebuilt bytes go: into a file, or only through the hash (a check that writes nothing).
 pub(crate) struct Output {
@@ -52,7 +54,7 @@ impl Output {
             };
             written.map_err(|e| Error::io("writing the rebuilt file", e))
         };
-        if bytes.len() < 64 << 10 {
+        if bytes.len() < 64 << 10 || threads() == 1 {
             sha.update(bytes);
             write()
         } else {
@@ -84,6 +86,54 @@ struct ChunkSamples {
 /// Bytes of one piece of raw source bytes, at most.
 const RAW_PIECE: usize = 512 << 10;
 
+/// Bytes that one thread alone hashes and writes at a time, about.
+const AT_ONCE: usize = 64 << 10;
+
+/// Decoded bytes, and behind them what is left of earlier ones, which costs nothing to write over.
+#[derive(Default)]
+struct Stretch {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Stretch {
+    fn filled(&self) -> &[u8] {
+        &self.bytes[..self.used]
+    }
+
+    /// Room for `len` bytes more, to be filled.
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        let from = self.used;
+        self.used += len;
+        if self.bytes.len() < self.used {
+            self.bytes.resize(self.used, 0);
+        }
+        &mut self.bytes[from..self.used]
+    }
+}
+
+/// Working memory of one thread.
+#[derive(Default)]
+struct Scratch {
+    /// The frames of a segment, one a group, and what decodes them.
+    frames: Vec<Stretch>,
+    decoders: Vec<(StreamInfo, FrameDecoder)>,
+    planes: Vec<Vec<i32>>,
+    group_planes: Vec<Vec<i32>>,
+}
+
+impl Scratch {
+    /// A decoder for the frames of each group; those of the segment before, where they are of the same FLACs.
+    fn prepare(&mut self, groups: &[(FlacPage, Segments)], channels: usize) {
+        let same = self.decoders.iter().map(|(info, _)| info).eq(groups.iter().map(|(_, segments)| &segments.info));
+        if !same {
+            self.decoders = groups.iter().map(|(_, segments)| (segments.info, segments.decoder())).collect();
+        }
+        self.frames.resize_with(groups.len(), Stretch::default);
+        self.planes.resize_with(channels, Vec::new);
+    }
+}
+
 /// Rebuilds sources; `width` pieces are worked on at once.
 pub(crate) struct Rebuilder<'a> {
     pub(crate) interrupt: &'a Interrupt,
@@ -91,13 +141,22 @@ pub(crate) struct Rebuilder<'a> {
     /// Told the bytes of the source as they are done.
     pub(crate) progress: &'a (dyn Fn(u64) + Sync),
     batch: Vec<Piece>,
-    ready: Vec<Vec<u8>>,
-    spare: Vec<Vec<u8>>,
+    ready: Vec<Stretch>,
+    spare: Vec<Stretch>,
+    scratch: Mutex<Vec<Scratch>>,
 }
 
 impl<'a> Rebuilder<'a> {
     pub(crate) fn new(interrupt: &'a Interrupt, width: usize, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
-        Rebuilder { interrupt, width: width.max(1), progress, batch: Vec::new(), ready: Vec::new(), spare: Vec::new() }
+        Rebuilder {
+            interrupt,
+            width: width.max(1),
+            progress,
+            batch: Vec::new(),
+            ready: Vec::new(),
+            spare: Vec::new(),
+            scratch: Mutex::default(),
+        }
     }
 
     /// Adds what `tiff` holds of its source, in the order of the source. The parts must adjoin what came before.
@@ -174,15 +233,58 @@ impl<'a> Rebuilder<'a> {
     }
 
     fn push(&mut self, piece: Piece, out: &mut Output) -> Result<()> {
+        if threads() == 1 {
+            return self.work_alone(piece, out);
+        }
         self.batch.push(piece);
         if self.batch.len() >= self.width { self.work(out) } else { Ok(()) }
+    }
+
+    /// With nobody to share the work with: a few blocks at a time.
+    fn work_alone(&mut self, piece: Piece, out: &mut Output) -> Result<()> {
+        self.interrupt.check()?;
+        let progress = self.progress;
+        let mut put = |bytes: &[u8]| {
+            out.put(bytes)?;
+            progress(bytes.len() as u64);
+            Ok(())
+        };
+        match piece {
+            Piece::Bytes(raw) => put(&raw),
+            Piece::Segment { chunk, index } => {
+                let mut stretch = self.spare.pop().unwrap_or_default();
+                stretch.used = 0;
+                let decoded = self.with_scratch(|scratch| {
+                    chunk.decode(index, scratch, &mut stretch, &mut |stretch| {
+                        if stretch.used < AT_ONCE {
+                            return Ok(());
+                        }
+                        let done = put(stretch.filled());
+                        stretch.used = 0;
+                        done
+                    })
+                });
+                let done = decoded.and_then(|()| put(stretch.filled()));
+                self.spare.push(stretch);
+                done
+            }
+        }
+    }
+
+    fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+        let pool = || self.scratch.lock().unwrap_or_else(|e| e.into_inner());
+        let pooled = pool().pop();
+        let mut scratch = pooled.unwrap_or_default();
+        let done = work(&mut scratch);
+        pool().push(scratch);
+        done
     }
 
     /// Decodes the batch while the one before it is hashed and written.
     fn work(&mut self, out: &mut Output) -> Result<()> {
         self.interrupt.check()?;
         let batch = std::mem::take(&mut self.batch);
-        let mut results: Vec<Vec<u8>> = Vec::with_capacity(batch.len());
+        let mut results: Vec<Stretch> = Vec::with_capacity(batch.len());
         results.resize_with(batch.len(), || self.spare.pop().unwrap_or_default());
         let errors = Mutex::new(None);
         let note = |result: Result<()>| {
@@ -190,18 +292,21 @@ impl<'a> Rebuilder<'a> {
                 errors.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(e);
             }
         };
-        let ready = &self.ready;
+        let (this, ready) = (&*self, &self.ready);
         rayon::scope(|s| {
             let note = &note;
-            s.spawn(move |_| note(ready.iter().try_for_each(|bytes| out.put(bytes))));
-            for (piece, bytes) in batch.into_iter().zip(&mut results) {
+            s.spawn(move |_| note(ready.iter().try_for_each(|stretch| out.put(stretch.filled()))));
+            for (piece, stretch) in batch.into_iter().zip(&mut results) {
+                stretch.used = 0;
                 s.spawn(move |_| match piece {
-                    Piece::Bytes(raw) => *bytes = raw,
-                    Piece::Segment { chunk, index } => note(chunk.decode(index, bytes)),
+                    Piece::Bytes(raw) => *stretch = Stretch { used: raw.len(), bytes: raw },
+                    Piece::Segment { chunk, index } => {
+                        note(this.with_scratch(|scratch| chunk.decode(index, scratch, stretch, &mut |_| Ok(()))));
+                    }
                 });
             }
         });
-        (self.progress)(self.ready.iter().map(|b| b.len() as u64).sum());
+        (self.progress)(self.ready.iter().map(|stretch| stretch.used as u64).sum());
         let done = std::mem::replace(&mut self.ready, results);
         self.spare.extend(done.into_iter().take(self.width));
         match errors.into_inner().unwrap_or_else(|e| e.into_inner()) {
@@ -247,28 +352,35 @@ impl ChunkSamples {
         Ok(ChunkSamples { tiff, format, channels, groups, remainder })
     }
 
-    /// Decodes segment `index` into the sample bytes of the source, over whatever was in `out` before.
-    fn decode(&self, index: usize, out: &mut Vec<u8>) -> Result<()> {
-        let mut filled = 0;
+    /// Decodes segment `index` into the sample bytes of the source, behind what is in `out`; `look` is shown them after each
+    /// block.
+    fn decode(
+        &self,
+        index: usize,
+        scratch: &mut Scratch,
+        out: &mut Stretch,
+        look: &mut dyn FnMut(&mut Stretch) -> Result<()>,
+    ) -> Result<()> {
         let frame_bytes = self.channels * self.format.bytes_per_sample();
         let samples = self.groups[0].1.samples(index);
-        let mut at = Vec::with_capacity(self.groups.len());
-        for (_, segments) in &self.groups {
+        scratch.prepare(&self.groups, self.channels);
+        let Scratch { frames, decoders, planes, group_planes } = scratch;
+        for ((_, segments), frames) in self.groups.iter().zip(&mut *frames) {
             let (start, end) = (segments.bounds[index].0, segments.bounds[index + 1].0);
-            let mut bytes = vec![0; usize::try_from(end - start).unwrap_or(usize::MAX)];
-            self.tiff.file.read_exact_at(&mut bytes, start).map_err(Error::while_("reading", &self.tiff.path))?;
-            at.push((bytes, 0usize, segments.decoder()));
+            frames.used = 0;
+            let room = frames.room(usize::try_from(end - start).unwrap_or(usize::MAX));
+            self.tiff.file.read_exact_at(room, start).map_err(Error::while_("reading", &self.tiff.path))?;
         }
-        let mut planes: Vec<Vec<i32>> = vec![Vec::new(); self.channels];
-        let mut group_planes: Vec<Vec<i32>> = Vec::new();
+        let mut used = vec![0usize; self.groups.len()];
         let mut done = 0u64;
         while done < samples {
             let sample = self.groups[0].1.bounds[index].1 + done;
             let mut block = None;
-            for ((flac, segments), (bytes, used, decoder)) in self.groups.iter().zip(&mut at) {
+            let coders = frames.iter().zip(&mut *decoders).zip(&mut used);
+            for ((flac, segments), ((frames, (_, decoder)), used)) in self.groups.iter().zip(coders) {
                 let place = segments.bounds[index].0 + *used as u64;
                 let located = |e: Error| e.shift_offset(place).at_offset(place).at_path(&self.tiff.path);
-                let (header, n) = decoder.decode(&bytes[*used..], &mut group_planes).map_err(located)?;
+                let (header, n) = decoder.decode(&frames.filled()[*used..], group_planes).map_err(located)?;
                 let expected = block.get_or_insert(header.block_size);
                 let right = first_sample(&header, &segments.info) == sample
                     && header.block_size == *expected
@@ -280,23 +392,20 @@ impl ChunkSamples {
                 }
                 *used += n;
                 let first = flac.first_channel as usize;
-                for (plane, decoded) in planes[first..].iter_mut().zip(&mut group_planes) {
+                for (plane, decoded) in planes[first..].iter_mut().zip(&mut *group_planes) {
                     std::mem::swap(plane, decoded);
                 }
             }
-            let frames = block.unwrap_or(0) as usize;
-            let end = filled + frames * frame_bytes;
-            out.resize(end.max(out.len()), 0);
-            self.join(sample, &planes, &mut out[filled..end])?;
-            filled = end;
-            done += frames as u64;
+            let block = block.unwrap_or(0);
+            self.join(sample, planes, out.room(block as usize * frame_bytes))?;
+            look(out)?;
+            done += u64::from(block);
         }
-        if done != samples || at.iter().any(|(bytes, used, _)| *used != bytes.len()) {
+        if done != samples || frames.iter().zip(&used).any(|(frames, used)| frames.used != *used) {
             let place = self.groups[0].1.bounds[index].0;
             let text = "the frames do not end where the seek table says";
             return Err(Error::mismatch(text).at_offset(place).at_path(&self.tiff.path));
         }
-        out.truncate(filled);
         Ok(())
     }
 
