@@ -17,7 +17,12 @@ pub(super) struct TiffFile<'a> {
     pub kind: Kind,
     /// Bytes that may still be spent on directories, strings and strip tables.
     budget: u64,
+    /// The file's first bytes, read in one go.
+    head: Vec<u8>,
 }
+
+/// Where directories stand at the head of a file, as in ours, that many bytes are all that is read for them.
+const HEAD_BYTES: u64 = 8 << 10;
 
 /// A directory as it stands in the file.
 pub(super) struct RawDirectory {
@@ -45,8 +50,9 @@ impl<'a> TiffFile<'a> {
     /// Reads the file header; gives the file and the offset of its first directory.
     pub fn open(file: &'a dyn ReadAt, limits: &Limits) -> Result<(Self, u64)> {
         let len = file.len().map_err(|e| Error::io("finding the length", e))?;
-        let mut head = [0u8; 16];
+        let mut head = vec![0u8; len.min(HEAD_BYTES) as usize];
         let got = file.read_up_to_at(&mut head, 0).map_err(|e| Error::io("reading the TIFF header", e))?;
+        head.truncate(got);
         if got < 8 {
             return Err(Error::malformed(format!("{len} bytes are too few for a TIFF file")).at_offset(0));
         }
@@ -66,7 +72,7 @@ impl<'a> TiffFile<'a> {
             43 => return Err(Error::malformed("a BigTIFF whose offsets are not of 8 bytes").at_offset(4)),
             other => return Err(Error::malformed(format!("not a TIFF file: version {other}")).at_offset(2)),
         };
-        Ok((TiffFile { file, len, order, kind, budget: limits.directory_bytes }, first))
+        Ok((TiffFile { file, len, order, kind, budget: limits.directory_bytes, head }, first))
     }
 
     /// Reads the directory at `offset`, without its out-of-line values.
@@ -167,7 +173,12 @@ impl<'a> TiffFile<'a> {
             return Err(Error::malformed(text).at_offset(offset));
         }
         self.spend(len, offset)?;
-        let mut bytes = vec![0; usize::try_from(len).map_err(|_| Error::limit(format!("{what} is too large")))?];
+        let len = usize::try_from(len).map_err(|_| Error::limit(format!("{what} is too large")))?;
+        let at_head = usize::try_from(offset).ok().and_then(|from| self.head.get(from..)?.get(..len));
+        if let Some(bytes) = at_head {
+            return Ok(bytes.to_vec());
+        }
+        let mut bytes = vec![0; len];
         self.file
             .read_exact_at(&mut bytes, offset)
             .map_err(|e| Error::io(format!("reading {what}"), e).at_offset(offset))?;
