@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::container::{self, PageLayout};
 use crate::durable;
 use crate::error::{Error, Result};
+use crate::spare::Reused;
 
 /// What a stretch of the finished file must hold.
 pub(crate) enum Expect {
@@ -35,17 +36,23 @@ pub(crate) struct ChunkFile {
     file: File,
     head_len: u64,
     position: u64,
+    /// The last bytes up to there, which have not been written yet.
+    pending: Reused<u8>,
     running: Option<(u64, Xxh3)>,
     extents: Vec<Extent>,
     keep: bool,
 }
+
+/// Bytes written at a time, up to a multiple of it: frames come by tens of KiB, and file systems take less time for large pieces.
+const PIECE: usize = 256 << 10;
 
 impl ChunkFile {
     /// Creates the file under its temporary name; payload begins at `head_len` (bytes from the start).
     pub(crate) fn create(path: PathBuf, head_len: u64) -> Result<ChunkFile> {
         let mut file = durable::create(&path)?;
         file.seek(SeekFrom::Start(head_len)).map_err(Error::while_("positioning in", &path))?;
-        Ok(ChunkFile { path, file, head_len, position: head_len, running: None, extents: Vec::new(), keep: false })
+        let (pending, extents) = (Reused::default(), Vec::new());
+        Ok(ChunkFile { path, file, head_len, position: head_len, pending, running: None, extents, keep: false })
     }
 
     /// Where the next byte goes, from the start of the file.
@@ -56,15 +63,32 @@ impl ChunkFile {
     /// Appends bytes; returns where they begin.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<u64> {
         let at = self.position;
-        self.file.write_all(bytes).map_err(|e| self.full(e))?;
         let (_, hash) = self.running.get_or_insert_with(|| (at, Xxh3::new()));
         hash.update(bytes);
-        self.position += bytes.len() as u64;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = PIECE - (self.position % PIECE as u64) as usize;
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            self.pending.extend_from_slice(now);
+            self.position += now.len() as u64;
+            if now.len() == room {
+                self.flush()?;
+            }
+            rest = later;
+        }
         Ok(at)
+    }
+
+    /// Writes what has not been written yet.
+    fn flush(&mut self) -> Result<()> {
+        self.file.write_all(&self.pending).map_err(|e| self.full(e))?;
+        self.pending.clear();
+        Ok(())
     }
 
     /// Leaves a gap of `len` bytes that [`ChunkFile::fill`] fills (in part) later.
     pub(crate) fn skip(&mut self, len: u64) -> Result<()> {
+        self.flush()?;
         self.close_extent();
         self.position += len;
         self.file.seek(SeekFrom::Start(self.position)).map_err(Error::while_("positioning in", &self.path))?;
@@ -90,6 +114,7 @@ impl ChunkFile {
     }
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.flush()?;
         let result = (|| {
             self.file.seek(SeekFrom::Start(offset))?;
             self.file.write_all(bytes)?;
@@ -106,16 +131,17 @@ impl ChunkFile {
 
     /// Closes the file until its directories can be written: a recording may have more chunks than a process may have
     /// files open.
-    pub(crate) fn park(mut self) -> Parked {
+    pub(crate) fn park(mut self) -> Result<Parked> {
+        self.flush()?;
         self.close_extent();
         self.keep = true;
-        Parked {
+        Ok(Parked {
             path: std::mem::take(&mut self.path),
             head_len: self.head_len,
             position: self.position,
             extents: std::mem::take(&mut self.extents),
             keep: false,
-        }
+        })
     }
 
     fn full(&self, e: io::Error) -> Error {
@@ -166,6 +192,7 @@ impl Parked {
             file,
             head_len: self.head_len,
             position: self.position,
+            pending: Reused::default(),
             running: None,
             extents: std::mem::take(&mut self.extents),
             keep: false,

@@ -363,8 +363,9 @@ pub(crate) fn restored(ctx: &Context<'_>, source: &Source, drivers: usize, mut o
     let progress = |bytes: u64| {
         ctx.source_bytes.fetch_add(bytes, Ordering::Relaxed);
     };
-    // One thread alone gains nothing from pieces that wait for it.
-    let width = if ctx.workers == 1 { 1 } else { 2 * ctx.workers / drivers.max(1) };
+    // Where each thread has a source of its own, nothing is gained by pieces that wait for it.
+    let sharing = ctx.workers / drivers.max(1);
+    let width = if sharing > 1 { 2 * sharing } else { 1 };
     let mut rebuilder = Rebuilder::new(ctx.interrupt, width, &progress);
     let mut position = 0;
     for chunk in &source.chunks {

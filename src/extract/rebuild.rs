@@ -2,7 +2,7 @@
 //!
 //! A source is a run of parts: bytes kept as they were, and samples that are decoded. The segments of a FLAC (about half
 //! a MiB of samples each, cut at the seek table) are decoded in parallel, while those before them are hashed and
-//! written; memory is two batches of segments. One thread alone hashes and writes a few blocks as soon as they are decoded,
+//! written; memory is two batches of segments. A thread that has a source to itself hashes and writes a few blocks as soon as they are decoded,
 //! while they are in the processor's cache. What is written is only kept if its SHA-256 is the source's.
 
 use std::fs::File;
@@ -54,7 +54,7 @@ impl Output {
             };
             written.map_err(|e| Error::io("writing the rebuilt file", e))
         };
-        if bytes.len() < 64 << 10 || threads() == 1 {
+        if bytes.len() < TOGETHER || threads() == 1 {
             sha.update(bytes);
             write()
         } else {
@@ -86,8 +86,12 @@ struct ChunkSamples {
 /// Bytes of one piece of raw source bytes, at most.
 const RAW_PIECE: usize = 512 << 10;
 
-/// Bytes that one thread alone hashes and writes at a time, about.
-const AT_ONCE: usize = 64 << 10;
+/// Bytes that one thread alone hashes and writes at a time, about: few enough for the nearest caches, and as many as file systems
+/// like to be given at once.
+const AT_ONCE: usize = 256 << 10;
+
+/// From so many bytes on another thread is asked to write while they are hashed.
+const TOGETHER: usize = 384 << 10;
 
 /// Decoded bytes, and behind them what is left of earlier ones, which costs nothing to write over.
 #[derive(Default)]
@@ -134,7 +138,7 @@ impl Scratch {
     }
 }
 
-/// Rebuilds sources; `width` pieces are worked on at once.
+/// Rebuilds sources; `width` pieces are worked on at once, one piece by one thread.
 pub(crate) struct Rebuilder<'a> {
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) width: usize,
@@ -233,7 +237,7 @@ impl<'a> Rebuilder<'a> {
     }
 
     fn push(&mut self, piece: Piece, out: &mut Output) -> Result<()> {
-        if threads() == 1 {
+        if self.width == 1 {
             return self.work_alone(piece, out);
         }
         self.batch.push(piece);

@@ -176,7 +176,7 @@ impl<'a> Source<'a> {
                 let interrupt = &self.ctx.interrupt;
                 others.push(pages::source_bytes(&mut out, &*file, tail, true, interrupt, |b| sha.update(b))?);
                 self.ctx.advance(self.candidate, tail.1);
-                pending.parked = out.park();
+                pending.parked = out.park()?;
             }
             pending.others.extend(others);
             self.pending.push(pending);
@@ -245,7 +245,7 @@ impl<'a> Source<'a> {
         };
         self.total_frames = self.opened.frames_bound;
         self.pending.push(Pending {
-            parked: out.park(),
+            parked: out.park()?,
             index: 0,
             start: 0,
             frames: self.total_frames,
@@ -269,7 +269,7 @@ impl<'a> Source<'a> {
         self.ctx.advance(self.candidate, size);
         let spectrum = self.ctx.analyzer(self.opened.sample_rate, 1, 16, None)?.finish();
         self.pending.push(Pending {
-            parked: out.park(),
+            parked: out.park()?,
             index: 0,
             start: 0,
             frames: 0,
@@ -379,7 +379,7 @@ impl<'a> Source<'a> {
         let start = self.total_frames;
         self.total_frames += frames;
         let spectrum = Kept::new(spectrum);
-        Ok(Pending { parked: out.park(), index, start, frames, flacs, others, spectrum })
+        Ok(Pending { parked: out.park()?, index, start, frames, flacs, others, spectrum })
     }
 
     /// VORBIS_COMMENT of one FLAC: what it is a part of.
