@@ -9,8 +9,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::Instant;
 
 use audio_tiff::flac::*;
-use audio_tiff::source::SampleFormat;
-use audio_tiff::source::samples::planes_from_bytes;
+use audio_tiff::source::samples::{md5_bytes_are_source_bytes, planes_from_bytes};
+use audio_tiff::source::{Kind, SampleFormat, identify};
 
 /// Blocks that are encoded between two looks at the clock.
 const STEP: usize = 16;
@@ -26,7 +26,7 @@ fn cpu(start: Instant) -> f64 {
         .map_or_else(|| start.elapsed().as_secs_f64(), |ns| ns as f64 * 1e-9)
 }
 
-struct Wav {
+struct Plain {
     format: StreamFormat,
     samples: SampleFormat,
     file: File,
@@ -34,42 +34,19 @@ struct Wav {
     data: (u64, u64),
 }
 
-/// Looks for the samples of a WAV of 8, 16 or 24 bits.
-fn open_wav(path: &str) -> Result<Wav, Box<dyn Error>> {
-    let mut file = File::open(path)?;
-    let mut header = [0; 12];
-    file.read_exact(&mut header)?;
-    let mut format = None;
-    loop {
-        let mut head = [0; 8];
-        file.read_exact(&mut head).map_err(|_| "no data chunk")?;
-        let len = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
-        let at = file.stream_position()?;
-        match &head[..4] {
-            b"fmt " => {
-                let mut content = [0; 16];
-                file.read_exact(&mut content)?;
-                format = Some(StreamFormat {
-                    sample_rate: u32::from_le_bytes([content[4], content[5], content[6], content[7]]),
-                    channels: content[2],
-                    bits_per_sample: content[14],
-                });
-            }
-            b"data" => {
-                let format = format.ok_or("no format")?;
-                let samples = match format.bits_per_sample {
-                    8 => SampleFormat::U8,
-                    16 => SampleFormat::S16Le,
-                    24 => SampleFormat::S24Le,
-                    bits => return Err(format!("{bits} bits are not for this program").into()),
-                };
-                let len = len.min(file.metadata()?.len() - at);
-                return Ok(Wav { format, samples, file, data: (at, len) });
-            }
-            _ => {}
-        }
-        file.seek(SeekFrom::Start(at + len + len % 2))?;
+/// A file of plain samples of 8, 16 or 24 bits.
+fn open_plain(path: &str) -> Result<Plain, Box<dyn Error>> {
+    let file = File::open(path)?;
+    let Kind::Plain(scan) = identify(&file)? else { return Err("no plain samples".into()) };
+    if scan.sample_format.has_remainder() {
+        return Err(format!("{} is not for this program", scan.sample_format.name()).into());
     }
+    let format = StreamFormat {
+        sample_rate: scan.sample_rate,
+        channels: u8::try_from(scan.channels)?,
+        bits_per_sample: scan.sample_format.flac_bits(),
+    };
+    Ok(Plain { format, samples: scan.sample_format, file, data: (scan.data_offset, scan.data_len) })
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -112,7 +89,7 @@ fn encode(
     verify: bool,
 ) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
-    let Wav { format, samples, mut file, data: (first, len) } = open_wav(input)?;
+    let Plain { format, samples, mut file, data: (first, len) } = open_plain(input)?;
     let channels = usize::from(format.channels);
     let frame_bytes = samples.bytes_per_sample() * channels;
     let block = block.unwrap_or_else(|| default_block_size(format.sample_rate, level));
@@ -133,7 +110,7 @@ fn encode(
             out.rewind()?;
             out.write_all(&HeaderWriter::new(info).padded_to(HEADER_BYTES)?)?;
         }
-        let (mut md5, mut left, mut number) = (SampleMd5::new(), len / frame_bytes as u64 * frame_bytes as u64, 0);
+        let (mut md5, mut left, mut number) = (SampleMd5::new(), len, 0);
         written = 0;
         while left > 0 {
             let part = bytes.len().min(left as usize);
@@ -166,10 +143,10 @@ fn encode(
             }
             if with_md5 {
                 let before = cpu(start);
-                if samples == SampleFormat::U8 {
-                    blocks[..used].iter().for_each(|planes| md5.update_planes(planes, 8));
-                } else {
+                if md5_bytes_are_source_bytes(samples) {
                     md5.update_bytes(part);
+                } else {
+                    blocks[..used].iter().for_each(|planes| md5.update_planes(planes, format.bits_per_sample));
                 }
                 hashing += cpu(start) - before;
             }

@@ -137,6 +137,10 @@ impl<'a> TiffFile<'a> {
     /// The bytes of an entry's value.
     pub fn value(&mut self, entry: &Entry) -> Result<Vec<u8>> {
         let (offset, len) = self.locate(entry)?;
+        if len <= self.kind.offset_len() as u64 {
+            self.spend(len, offset)?;
+            return Ok(entry.field[..len as usize].to_vec());
+        }
         self.read(offset, len, "a tag's value")
     }
 

@@ -173,8 +173,7 @@ struct Item {
 /// # Errors
 /// As [`protect`]. A TIFF that is beyond repair is reported and counted; it stays as it is.
 pub fn repair(path: &Path, workers: usize, interrupt: &Interrupt, observer: &dyn Observer) -> Result<Summary> {
-    let is_tiff = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tiff") || e.eq_ignore_ascii_case("tif"));
-    if is_tiff && !path.is_dir() {
+    if manifest::is_tiff_name(path) && !path.is_dir() {
         return repair_one(path, workers, interrupt, observer);
     }
     locked(path, workers, interrupt, observer, |shop| {

@@ -43,7 +43,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, Observer, Status, Summary};
 use crate::hash;
 use crate::interrupt::Interrupt;
-use crate::manifest;
+use crate::manifest::{self, NameSet};
 use crate::positioned::{self, ReadAt};
 use crate::threads;
 #[cfg(feature = "index")]
@@ -175,19 +175,23 @@ impl<'a> Context<'a> {
     }
 }
 
-fn announce(found: &Found, ctx: &Context<'_>) -> Result<()> {
+/// Tells what is to be done, and gives the names of all TIFFs that it is about.
+fn announce(found: &Found, ctx: &Context<'_>) -> Result<NameSet> {
     for note in &found.notes {
         ctx.observer.on(&Event::Note { item: &note.item, message: &format!("{} [{}]", note.text, note.code) });
     }
     for problem in &found.problems {
         ctx.failed(&problem.item, &problem.error);
     }
-    let mut bytes = 0;
+    let (mut bytes, mut tiffs) = (0, NameSet::default());
     for source in found.sources.iter() {
-        bytes += source?.chunks.iter().filter_map(|c| c.size_bytes).sum::<u64>();
+        for chunk in &source?.chunks {
+            bytes += chunk.size_bytes.unwrap_or(0);
+            tiffs.insert(&chunk.output);
+        }
     }
     ctx.observer.on(&Event::Planned { items: found.sources.len() as u64, bytes });
-    Ok(())
+    Ok(tiffs)
 }
 
 /// Extracts the FLACs of an archive, each checked against its SHA-256, and rebuilds the sources where asked.
@@ -205,8 +209,8 @@ pub fn run(options: &Options, interrupt: &Interrupt, observer: &dyn Observer) ->
     if options.reconstruct {
         durable::create_dir_all(&options.out_wav_dir)?;
     }
-    announce(&found, &ctx)?;
-    strays::tell(&dir, &found, observer)?;
+    let tiffs = announce(&found, &ctx)?;
+    strays::tell(&dir, &found, &tiffs, observer);
     ctx.for_each_source(&found.sources, |_, source, drivers| {
         let extract_all = || {
             let chunks = source.chunks.par_iter();

@@ -321,8 +321,10 @@ impl<'a> Rebuilder<'a> {
 
     /// Works off what is left.
     pub(crate) fn finish(mut self, out: &mut Output) -> Result<()> {
-        self.work(out)?;
-        self.work(out)
+        while !(self.batch.is_empty() && self.ready.is_empty()) {
+            self.work(out)?;
+        }
+        Ok(())
     }
 }
 

@@ -127,8 +127,7 @@ fn walk(dir: &Path, relative: &Path, paths: &mut Vec<PathBuf>, problems: &mut Ve
         if below == Path::new(TEMP_DIR) {
             continue;
         }
-        let is_tiff =
-            below.extension().is_some_and(|e| e.eq_ignore_ascii_case("tiff") || e.eq_ignore_ascii_case("tif"));
+        let is_tiff = manifest::is_tiff_name(&below);
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => walk(dir, &below, paths, problems),
             // A link to a TIFF counts where it stays inside the archive.

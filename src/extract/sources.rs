@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 use crate::manifest::{
-    self, ChunkRecord, JsonText, NameSet, Real, Restore, Sha256Sum, SourceEntries, SourceEntry, SourceRecord,
+    self, ChunkRecord, JsonText, Real, Restore, Sha256Sum, SourceEntries, SourceEntry, SourceRecord,
 };
 use crate::packed::Packed;
 use crate::timestamp;
@@ -28,20 +28,6 @@ pub struct Found {
     pub notes: Vec<Note>,
     /// Items that the archive lists and that cannot be used, each with its reason.
     pub problems: Vec<Problem>,
-}
-
-impl Found {
-    /// The TIFFs that the manifest names.
-    ///
-    /// # Errors
-    /// Where a source cannot be read out of the manifest any more.
-    pub(crate) fn tiffs(&self) -> Result<NameSet> {
-        let mut named = NameSet::default();
-        for chunk in self.sources.chunks() {
-            named.insert(&chunk?.output);
-        }
-        Ok(named)
-    }
 }
 
 /// Something odd that keeps nothing from being used.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use crate::error::Result;
 use crate::events::{Event, Observer};
 use crate::extract::sources::Found;
 use crate::manifest::{self, NameSet, TEMP_DIR};
@@ -11,16 +10,13 @@ use crate::manifest::{self, NameSet, TEMP_DIR};
 /// That many are named one by one.
 const NAMED: usize = 20;
 
-/// Tells of them. Where there is no manifest, all TIFFs were asked themselves, and have been told of.
-///
-/// # Errors
-/// Where a source cannot be read out of the manifest any more.
-pub(super) fn tell(dir: &Path, found: &Found, observer: &dyn Observer) -> Result<()> {
+/// Tells of those that are not `listed`. Where there is no manifest, all TIFFs were asked themselves, and have been told of.
+pub(super) fn tell(dir: &Path, found: &Found, listed: &NameSet, observer: &dyn Observer) {
     if found.from_tiffs {
-        return Ok(());
+        return;
     }
     let mut strays = Vec::new();
-    collect(dir, Path::new(""), &found.tiffs()?, &mut strays);
+    collect(dir, Path::new(""), listed, &mut strays);
     strays.sort_unstable();
     for name in strays.iter().take(NAMED) {
         observer.on(&Event::Note { item: name, message: "a TIFF that no manifest names; left out [extra-tiff]" });
@@ -29,7 +25,6 @@ pub(super) fn tell(dir: &Path, found: &Found, observer: &dyn Observer) -> Result
         let message = format!("and {} TIFFs more that no manifest names", strays.len() - NAMED);
         observer.on(&Event::Note { item: &dir.to_string_lossy(), message: &message });
     }
-    Ok(())
 }
 
 /// Names below `dir/relative` that are not `listed`. What cannot be looked into holds nothing that is asked for, or is missed
@@ -38,10 +33,9 @@ fn collect(dir: &Path, relative: &Path, listed: &NameSet, strays: &mut Vec<Strin
     let mut folders = Vec::new();
     for entry in fs::read_dir(dir.join(relative)).into_iter().flatten().flatten() {
         let below = relative.join(entry.file_name());
-        let is_tiff = ["tiff", "tif"].iter().any(|own| below.extension().is_some_and(|e| e.eq_ignore_ascii_case(own)));
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             folders.push(below);
-        } else if is_tiff {
+        } else if manifest::is_tiff_name(&below) {
             strays.extend(manifest::path_to_text(&below).filter(|name| !listed.contains(name)));
         }
     }

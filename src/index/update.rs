@@ -409,7 +409,7 @@ fn list(dir: &Path, sum: &mut Xxh3Default) -> Result<()> {
         let path = entry.path();
         if entry.file_type().is_ok_and(|t| t.is_dir()) {
             list(&path, sum)?;
-        } else if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tiff") || e.eq_ignore_ascii_case("tif")) {
+        } else if manifest::is_tiff_name(&path) {
             sum.update(path.as_os_str().as_encoded_bytes());
             let state = FileState::of(&path).unwrap_or_default();
             sum.update(&state.size.to_le_bytes());

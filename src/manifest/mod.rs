@@ -47,7 +47,7 @@ pub use index::{ArchiveIndex, ChunkEntry, FailedChunk, Finding, Origin, Severity
 pub use journal::{Entry, EntryKind, JOURNAL_NAME, Journal, Rename, Replay, STATE_NAME, TEMP_DIR, replay};
 pub use lock::{ArchiveLock, LOCK_NAME, TempFolder};
 pub use model::{ChunkRecord, Chunks, GroupRecord, Restore, SourceRecord};
-pub use names::{INDEX_NAME, TiffNames, chunk_id, chunk_tiff_name, is_index_file, stem_of_tiff};
+pub use names::{INDEX_NAME, TiffNames, chunk_id, chunk_tiff_name, is_index_file, is_tiff_name, stem_of_tiff};
 pub use paths::{confine, path_to_text, safe_foreign_path, safe_relative_path};
 pub use renames::{finish_renames, recover_renames};
 pub use sums::{SUMS_NAME, Sums};

@@ -9,6 +9,8 @@
 //! (`temp`, `manifest.json`…) gets a `_` behind its name, and a file name too long for its chunks is cut and marked with
 //! part of its checksum.
 
+use std::path::Path;
+
 use super::digest::NameSet;
 use super::file::{MANIFEST_NAME, Manifest, SIGNATURE_NAME};
 use super::journal::TEMP_DIR;
@@ -46,6 +48,11 @@ pub fn chunk_tiff_name(stem: &str, number: u64) -> String {
 pub fn stem_of_tiff(tiff_path: &str) -> Option<&str> {
     let (stem, number) = tiff_path.strip_suffix(SUFFIX)?.rsplit_once(INFIX)?;
     (number.len() >= 6 && number.bytes().all(|b| b.is_ascii_digit())).then_some(stem)
+}
+
+/// Whether a file is named like a TIFF: those of the original programs, and of others, may end in `.tif` or in capitals.
+pub fn is_tiff_name(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tiff") || e.eq_ignore_ascii_case("tif"))
 }
 
 /// The names that are taken in an archive.

@@ -77,8 +77,7 @@ pub fn sidecar_of(tiff_path: &Path) -> PathBuf {
 /// The TIFF that a file is named as the sidecar of; `None` for files that are not named like one.
 pub fn tiff_of(sidecar_path: &Path) -> Option<PathBuf> {
     let tiff = sidecar_path.with_extension("");
-    let is_tiff = tiff.extension().is_some_and(|e| e.eq_ignore_ascii_case("tiff") || e.eq_ignore_ascii_case("tif"));
-    (is_tiff && sidecar_of(&tiff) == sidecar_path).then_some(tiff)
+    (crate::manifest::is_tiff_name(&tiff) && sidecar_of(&tiff) == sidecar_path).then_some(tiff)
 }
 
 impl Subject {

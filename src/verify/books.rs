@@ -32,6 +32,18 @@ pub(crate) fn remarks(found: &Found) -> Vec<Finding> {
     findings
 }
 
+/// The TIFFs that the manifest names.
+///
+/// # Errors
+/// Where a source cannot be read out of the manifest any more.
+pub(crate) fn listed(found: &Found) -> Result<NameSet> {
+    let mut listed = NameSet::default();
+    for chunk in found.sources.chunks() {
+        listed.insert(&chunk?.output);
+    }
+    Ok(listed)
+}
+
 /// `SHA256SUMS` against the manifest, line by line. Archives of the originals have none.
 pub(crate) fn sums(dir: &Path, found: &Found, listed: &NameSet, interrupt: &Interrupt) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
@@ -246,9 +258,7 @@ impl<'a> Extras<'a> {
         {
             return;
         }
-        let tiff =
-            relative.extension().is_some_and(|e| e.eq_ignore_ascii_case("tiff") || e.eq_ignore_ascii_case("tif"));
-        let (code, text) = match tiff {
+        let (code, text) = match manifest::is_tiff_name(relative) {
             true => ("extra-tiff", "a TIFF that no manifest names; it was not checked"),
             false => ("extra-file", "a file that no manifest names; it was not checked"),
         };

@@ -289,7 +289,7 @@ impl<'a> Checker<'a> {
     /// What can be seen without reading the TIFFs.
     fn check_books(&self) -> Result<()> {
         let interrupt = self.ctx.interrupt;
-        let listed = self.found.tiffs()?;
+        let listed = books::listed(&self.found)?;
         let tell = |findings: Vec<Finding>| findings.into_iter().for_each(|finding| self.found(None, finding));
         tell(books::remarks(&self.found));
         tell(books::sums(&self.dir, &self.found, &listed, interrupt)?);
